@@ -1,0 +1,29 @@
+//! Quartet's contracts: the messages, clients and servers generated from `quartet/**/*.proto`, and their descriptors.
+#![doc = include_str!("../README.md")]
+
+pub mod identity {
+    pub mod v1 {
+        tonic::include_proto!("quartet.identity.v1");
+    }
+}
+
+pub mod catalogue {
+    pub mod v1 {
+        tonic::include_proto!("quartet.catalogue.v1");
+    }
+}
+
+pub mod control {
+    pub mod v1 {
+        tonic::include_proto!("quartet.control.v1");
+    }
+}
+
+pub mod r#type {
+    pub mod v1 {
+        tonic::include_proto!("quartet.r#type.v1");
+    }
+}
+
+/// Every contract as an encoded `FileDescriptorSet`, with imports, comments and the access options.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quartet.descriptors"));

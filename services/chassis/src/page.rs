@@ -1,0 +1,34 @@
+//! Pages of lists: the size asked for, and the token that says where to go on.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How many items a page has: 25 when 0 is asked for, 100 at most.
+pub fn size(asked: i32) -> Result<i64, &'static str> {
+    match asked {
+        i32::MIN..0 => Err("must not be negative"),
+        0 => Ok(25),
+        1..=100 => Ok(i64::from(asked)),
+        _ => Ok(100),
+    }
+}
+
+/// Encodes a position as a page token. The position holds plain values that are checked again when it comes back.
+pub fn encode<T: Serialize>(position: &T) -> String {
+    serde_json::to_vec(position).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
+}
+
+/// Decodes a page token; `Ok(None)` for the empty one, which asks for the first page.
+pub fn decode<T: DeserializeOwned>(token: &str) -> Result<Option<T>, &'static str> {
+    const WRONG: &str = "must be the `next_page_token` of an answer to the same request";
+    if token.is_empty() {
+        return Ok(None);
+    }
+    if token.len() > 2048 {
+        return Err(WRONG);
+    }
+    let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| WRONG)?;
+    serde_json::from_slice(&json).map(Some).map_err(|_| WRONG)
+}
