@@ -1,0 +1,193 @@
+//! Tokens: what is in one, and how its text is read.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use crate::clock::{Time, unix_seconds};
+use crate::id::Id;
+
+/// The `aud` of people's access tokens.
+pub const AUDIENCE: &str = "quartet";
+/// The `iss` of every token.
+pub const ISSUER: &str = "quartet";
+/// The `typ` of access tokens, RFC 9068.
+pub const ACCESS_TYPE: &str = "at+jwt";
+/// The `typ` of the tokens that services show each other.
+pub const SERVICE_TYPE: &str = "service+jwt";
+/// A longer text is no token of ours.
+const LENGTH: usize = 8 * 1024;
+/// How far the clocks of two machines may differ, in seconds.
+const LEEWAY: i64 = 30;
+
+/// The claims of an access token. Every one is required, of exactly this JSON type, and none may stand twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    #[serde(with = "text")]
+    pub sub: Id,
+    #[serde(with = "text")]
+    pub sid: Id,
+    pub roles: Vec<String>,
+    pub epoch: i64,
+    pub iat: i64,
+    pub nbf: i64,
+    pub exp: i64,
+    pub jti: String,
+    /// The key that signed it, from the header.
+    #[serde(skip)]
+    pub kid: String,
+}
+
+impl Claims {
+    /// Whether the token's time has come and is not over. A verifier's clock may be a little behind.
+    pub fn check_time(&self, now: Time) -> Result<(), Refusal> {
+        let now = unix_seconds(now);
+        if self.exp <= now {
+            return Err(Refusal::Expired);
+        }
+        if self.nbf > now.saturating_add(LEEWAY) || self.iat > now.saturating_add(LEEWAY) {
+            return Err(Refusal::Invalid);
+        }
+        Ok(())
+    }
+}
+
+/// A token's header: these three fields and no other, so that `jwk`, `jku`, `x5u` and `crit` are refused with the rest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrictHeader {
+    alg: String,
+    typ: String,
+    kid: Option<String>,
+}
+
+/// The public half of a signing key.
+#[derive(Clone)]
+pub struct PublicKey {
+    pub kid: String,
+    /// Ed25519, 32 bytes.
+    pub x: [u8; 32],
+}
+
+/// The keys that access tokens are accepted from, by `kid`.
+#[derive(Default)]
+pub(super) struct KeySet(HashMap<String, DecodingKey>);
+
+impl KeySet {
+    pub fn new(keys: &[PublicKey]) -> KeySet {
+        KeySet(keys.iter().map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.x))).collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn contains(&self, kid: &str) -> bool {
+        self.0.contains_key(kid)
+    }
+
+    /// Verifies an access token's signature and the claims that do not change with time.
+    pub fn decode(&self, token: &str) -> Result<Claims, Refusal> {
+        let header = header(token, "EdDSA", ACCESS_TYPE)?;
+        let kid = header.kid.ok_or(Refusal::Invalid)?;
+        let key = self.0.get(&kid).ok_or(Refusal::Invalid)?;
+        let mut claims: Claims = verified(token, key, Algorithm::EdDSA)?;
+        claims.kid = kid;
+        if claims.iss != ISSUER || claims.aud != AUDIENCE || claims.jti.is_empty() {
+            return Err(Refusal::Invalid);
+        }
+        Ok(claims)
+    }
+}
+
+/// The `kid` that a token names, unverified: only good to ask for that key.
+pub(super) fn unverified_kid(token: &str) -> Option<String> {
+    header(token, "EdDSA", ACCESS_TYPE).ok()?.kid
+}
+
+/// The claims of a token that one service shows another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ServiceClaims {
+    iss: String,
+    aud: String,
+    /// The service that shows the token.
+    pub sub: String,
+    exp: i64,
+}
+
+impl ServiceClaims {
+    pub fn check(&self, audience: &str, now: Time) -> Result<(), Refusal> {
+        if self.iss != ISSUER || self.aud != audience {
+            return Err(Refusal::Invalid);
+        }
+        if self.exp <= unix_seconds(now) { Err(Refusal::Expired) } else { Ok(()) }
+    }
+}
+
+/// Signs and checks service tokens with the secret that the roles of an installation share.
+pub(super) struct ServiceKey {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+impl ServiceKey {
+    pub fn new(secret: &[u8]) -> ServiceKey {
+        ServiceKey { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
+    }
+
+    pub fn sign(&self, service: &str, audience: &str, expire: i64) -> Result<String, Refusal> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(SERVICE_TYPE.to_owned());
+        let claims = ServiceClaims {
+            iss: ISSUER.to_owned(),
+            aud: audience.to_owned(),
+            sub: service.to_owned(),
+            exp: expire,
+        };
+        jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_| Refusal::Invalid)
+    }
+
+    pub fn verify(&self, token: &str) -> Result<ServiceClaims, Refusal> {
+        header(token, "HS256", SERVICE_TYPE)?;
+        verified(token, &self.decoding, Algorithm::HS256)
+    }
+}
+
+fn header(token: &str, alg: &str, typ: &str) -> Result<StrictHeader, Refusal> {
+    if token.len() > LENGTH {
+        return Err(Refusal::Invalid);
+    }
+    let text = token.split('.').next().unwrap_or_default();
+    let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Invalid)?;
+    let header: StrictHeader = serde_json::from_slice(&json).map_err(|_| Refusal::Invalid)?;
+    if header.alg == alg && header.typ == typ { Ok(header) } else { Err(Refusal::Invalid) }
+}
+
+/// Signature and shape; times are checked against our own clock by the caller.
+fn verified<T: serde::de::DeserializeOwned>(token: &str, key: &DecodingKey, alg: Algorithm) -> Result<T, Refusal> {
+    let mut rules = Validation::new(alg);
+    rules.required_spec_claims.clear();
+    rules.validate_exp = false;
+    rules.validate_aud = false;
+    jsonwebtoken::decode::<T>(token, key, &rules).map(|data| data.claims).map_err(|_| Refusal::Invalid)
+}
+
+mod text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::id::Id;
+
+    pub fn serialize<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,170 @@
+//! What processes tell each other: revocations, by Redis or within one process.
+//!
+//! Redis only spreads what SQL holds. A sorted set has the live revocations by expiry, and beside them a marker that says that it is
+//! complete: a Redis that was emptied has no marker, and means "unknown" instead of "nothing revoked".
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+use redis::{AsyncCommands as _, Client, RedisError};
+use tokio_stream::StreamExt as _;
+
+use crate::auth::{Revocation, Revocations};
+use crate::clock::{Clock, Time};
+
+/// How long Redis may take to answer before it counts as away.
+const ANSWER: Duration = Duration::from_millis(400);
+const MARKER: &str = "complete";
+const BEAT: &str = "beat";
+
+/// The way between processes.
+#[derive(Clone)]
+pub enum Bus {
+    /// There is one process: a revocation goes straight into its set.
+    Local(Revocations),
+    Redis(RedisBus),
+}
+
+/// A connection to Redis that comes back by itself.
+#[derive(Clone)]
+pub struct RedisBus {
+    client: Client,
+    manager: ConnectionManager,
+    clock: Clock,
+    set: String,
+    channel: String,
+}
+
+/// Redis did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("redis: {0}")]
+pub struct BusError(#[from] RedisError);
+
+impl RedisBus {
+    /// Prepares to speak to the Redis at `url`, which need not be there yet. Keys and channels begin with `prefix`.
+    pub fn open(url: &str, prefix: &str, clock: Clock) -> Result<RedisBus, BusError> {
+        let client = Client::open(url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(ANSWER))
+            .set_connection_timeout(Some(ANSWER))
+            .set_number_of_retries(0);
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+        Ok(RedisBus {
+            client,
+            manager,
+            clock,
+            set: format!("{prefix}:revocations"),
+            channel: format!("{prefix}:revocations"),
+        })
+    }
+
+    /// Follows the revocations into `revocations` for as long as Redis tells them: subscribes, waits until that is confirmed, takes
+    /// the whole set, then hears the new ones. Ends when nothing was heard for `patience`, or when the set is not complete.
+    pub async fn follow(&self, revocations: &Revocations, patience: Duration) -> Result<(), BusError> {
+        let mut news = bounded(self.subscribe()).await?;
+        revocations.apply(&bounded(self.snapshot()).await?);
+        revocations.beat();
+        let mut news = news.on_message();
+        while let Ok(Some(message)) = tokio::time::timeout(patience, news.next()).await {
+            let text: String = message.get_payload()?;
+            if text == BEAT {
+                revocations.beat();
+            }
+            revocations.apply(&text.lines().filter_map(parse).collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self) -> Result<PubSub, RedisError> {
+        let mut news = self.client.get_async_pubsub().await?;
+        news.subscribe(&self.channel).await?;
+        Ok(news)
+    }
+
+    async fn snapshot(&self) -> Result<Vec<Revocation>, RedisError> {
+        let mut redis = self.manager.clone();
+        let now = milliseconds(self.clock.now());
+        let members: Vec<(String, f64)> = redis.zrangebyscore_withscores(&self.set, now, "+inf").await?;
+        if !members.iter().any(|(member, _)| member == MARKER) {
+            return Err(RedisError::from((redis::ErrorKind::Client, "the set of revocations is not complete")));
+        }
+        Ok(members.iter().filter_map(|(member, score)| parse(&format!("{member} {score}"))).collect())
+    }
+
+    async fn publish(&self, list: &[Revocation]) -> Result<(), RedisError> {
+        let mut redis = self.manager.clone();
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        let mut lines = Vec::with_capacity(list.len());
+        for revocation in list {
+            let (member, score) = (revocation.target.to_string(), milliseconds(revocation.expire));
+            pipe.zadd(&self.set, &member, score).ignore();
+            lines.push(format!("{member} {score}"));
+        }
+        pipe.publish(&self.channel, lines.join("\n")).ignore();
+        pipe.query_async(&mut redis).await
+    }
+}
+
+impl Bus {
+    /// Tells every process of new revocations.
+    pub async fn publish_revocations(&self, list: &[Revocation]) -> Result<(), BusError> {
+        match self {
+            _ if list.is_empty() => Ok(()),
+            Bus::Local(revocations) => {
+                revocations.apply(list);
+                Ok(())
+            }
+            Bus::Redis(redis) => bounded(redis.publish(list)).await,
+        }
+    }
+
+    /// Tells every process that nothing that was revoked is still untold. Only the one that has just made sure of it may say so.
+    pub async fn beat(&self) -> Result<(), BusError> {
+        let Bus::Redis(redis) = self else { return Ok(()) };
+        let mut connection = redis.manager.clone();
+        bounded(async move { connection.publish(&redis.channel, BEAT).await }).await
+    }
+
+    /// Whether what Redis holds is complete.
+    pub async fn is_complete(&self) -> Result<bool, BusError> {
+        let Bus::Redis(redis) = self else { return Ok(true) };
+        let mut connection = redis.manager.clone();
+        let marker: Option<f64> = bounded(async move { connection.zscore(&redis.set, MARKER).await }).await?;
+        Ok(marker.is_some())
+    }
+
+    /// Writes every live revocation into a Redis that has lost them, and marks it complete.
+    pub async fn reseed(&self, all: &[Revocation]) -> Result<(), BusError> {
+        let Bus::Redis(redis) = self else { return Ok(()) };
+        for part in all.chunks(1000) {
+            bounded(redis.publish(part)).await?;
+        }
+        let mut connection = redis.manager.clone();
+        let now = milliseconds(redis.clock.now());
+        bounded(async move {
+            let mut pipe = redis::pipe();
+            pipe.zrembyscore(&redis.set, "-inf", now).ignore();
+            pipe.zadd(&redis.set, MARKER, "+inf").ignore();
+            pipe.query_async(&mut connection).await
+        })
+        .await
+    }
+}
+
+/// A Redis that hangs is as good as none.
+async fn bounded<T>(work: impl Future<Output = Result<T, RedisError>>) -> Result<T, BusError> {
+    let late = || RedisError::from((redis::ErrorKind::Io, "no answer in time"));
+    Ok(tokio::time::timeout(2 * ANSWER, work).await.unwrap_or_else(|_| Err(late()))?)
+}
+
+/// Reads `session:… 1789000000000`.
+fn parse(line: &str) -> Option<Revocation> {
+    let (target, expire) = line.rsplit_once(' ')?;
+    let expire = chrono::DateTime::from_timestamp_millis(expire.parse::<f64>().ok()? as i64)?;
+    Some(Revocation { target: target.parse().ok()?, expire: expire.naive_utc() })
+}
+
+fn milliseconds(time: Time) -> i64 {
+    time.and_utc().timestamp_millis()
+}

@@ -1,0 +1,63 @@
+//! Who calls: the account behind the token, and the program at the other end.
+
+use std::net::IpAddr;
+
+use quartet_proto::r#type::v1::ErrorReason;
+use tonic::{Code, Request, Status};
+
+use crate::auth::Claims;
+use crate::failure::Failure;
+use crate::id::Id;
+
+/// The account that calls, as the guard has verified it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub account_id: Id,
+    pub session_id: Id,
+    pub roles: Vec<String>,
+    pub epoch: i64,
+    pub token_id: String,
+}
+
+impl Caller {
+    /// The caller of an rpc whose access rule asks for one.
+    pub fn of<T>(request: &Request<T>) -> Result<Caller, Status> {
+        let missing = || Failure::new(Code::Unauthenticated, ErrorReason::TokenMissing, "this call needs an access token");
+        Caller::find(request).ok_or_else(|| missing().into())
+    }
+
+    /// The caller, if the request came with a token.
+    pub fn find<T>(request: &Request<T>) -> Option<Caller> {
+        request.extensions().get::<std::sync::Arc<Claims>>().map(|claims| Caller {
+            account_id: claims.sub,
+            session_id: claims.sid,
+            roles: claims.roles.clone(),
+            epoch: claims.epoch,
+            token_id: claims.jti.clone(),
+        })
+    }
+
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+}
+
+/// The program at the other end. From outside it is what the gateway saw.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub address: Option<IpAddr>,
+    /// At most 256 characters.
+    pub user_agent: String,
+    pub request_id: String,
+}
+
+impl Client {
+    pub fn of<T>(request: &Request<T>) -> Client {
+        request.extensions().get::<Client>().cloned().unwrap_or_default()
+    }
+}
+
+/// Marks a call as the machine's operator's. Put into a request by the listener on the data directory's socket and by commands, never
+/// by anything that comes over a network.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator;

@@ -1,0 +1,193 @@
+//! One body of code for two databases: PostgreSQL and SQLite.
+//!
+//! A store function takes a connection of either kind and writes its statements inside [`on!`](crate::on), which expands each once
+//! per kind, so that every query is type-checked for both. Transactions are [`Db::transaction`].
+
+mod error;
+mod migrate;
+mod postgres;
+mod sqlite;
+mod writer;
+
+use std::time::Duration;
+
+use diesel::result::Error;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use tokio::sync::OwnedMutexGuard;
+
+pub use self::error::DbError;
+pub use self::migrate::Migrations;
+pub use self::postgres::PgConn;
+pub use self::sqlite::Lite;
+pub use self::writer::Writer;
+use self::postgres::Postgres;
+use self::sqlite::Sqlite;
+use crate::parts::Faults;
+use quartet_proto::control::v1::Fault;
+
+/// How long a short statement may take on PostgreSQL before the database counts as unavailable.
+const SHORT: Duration = Duration::from_millis(1800);
+/// The same for scans, exports and imports.
+const LONG: Duration = Duration::from_secs(30);
+
+/// A service's database.
+#[derive(Clone)]
+pub struct Db {
+    engine: Engine,
+    migrations: Migrations,
+    faults: Faults,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Postgres(Postgres),
+    Sqlite(Sqlite),
+}
+
+/// A borrowed connection of either kind.
+pub enum Conn {
+    Postgres(PgConn),
+    /// Refuses to write.
+    Reader(sqlite::Pooled),
+    /// The one connection that writes, inside a transaction.
+    Writer(OwnedMutexGuard<Writer>),
+}
+
+/// Runs one statement on a [`Conn`] of any kind and gives `Result<T, DbError>`:
+/// `on!(conn, |db| account::table.find(id).first(db).await)`.
+#[macro_export]
+macro_rules! on {
+    ($conn:expr, |$db:ident| $body:expr) => {
+        match $conn {
+            $crate::db::Conn::Postgres(conn) => {
+                let limit = conn.limit();
+                let $db = conn.inner();
+                $crate::db::within(limit, async { $body }).await
+            }
+            $crate::db::Conn::Reader(conn) => {
+                let $db = &mut **conn;
+                $body.map_err($crate::db::DbError::from)
+            }
+            $crate::db::Conn::Writer(conn) => {
+                let $db = conn.inner();
+                $body.map_err($crate::db::DbError::from)
+            }
+        }
+    };
+}
+
+/// An async closure over a connection whose future is `Send`.
+pub trait Body<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as Body<A, R>>::Fut {
+    type Fut: Future<Output = R>;
+}
+
+impl<F, A, Fut, R> Body<A, R> for F
+where
+    F: AsyncFnOnce(A) -> R + FnOnce(A) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}
+
+impl Db {
+    /// Opens `sqlite:PATH` or `postgres://…`. Neither connects yet to a server nor migrates.
+    pub async fn open(url: &str, migrations: Migrations, faults: Faults) -> anyhow::Result<Db> {
+        let engine = match url.strip_prefix("sqlite:") {
+            Some(path) => Engine::Sqlite(Sqlite::open(path).await?),
+            None => Engine::Postgres(Postgres::open(url)?),
+        };
+        Ok(Db { engine, migrations, faults })
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.engine, Engine::Sqlite(_))
+    }
+
+    /// A connection for short reads.
+    pub async fn read(&self) -> Result<Conn, DbError> {
+        self.check_faults()?;
+        match &self.engine {
+            Engine::Postgres(postgres) => Ok(Conn::Postgres(postgres.get(SHORT).await?)),
+            Engine::Sqlite(sqlite) => Ok(Conn::Reader(sqlite.reader().await?)),
+        }
+    }
+
+    /// A connection for lists and exports, whose statements may hold their thread for long.
+    pub async fn scan(&self) -> Result<Conn, DbError> {
+        self.check_faults()?;
+        match &self.engine {
+            Engine::Postgres(postgres) => Ok(Conn::Postgres(postgres.get(LONG).await?)),
+            Engine::Sqlite(sqlite) => Ok(Conn::Reader(sqlite.scanner().await?)),
+        }
+    }
+
+    /// Runs `body` in a transaction: all of it is durable when this answers `Ok`, nothing of it has happened when `body` says `Err`.
+    /// A refusal that must be remembered is therefore an `Ok(Outcome::…)`. `body` awaits nothing but statements.
+    pub async fn transaction<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send> + Send,
+        E: From<DbError> + Send,
+        T: Send,
+    {
+        self.write(SHORT, body).await
+    }
+
+    /// A transaction for imports, whose statements may hold their thread for long.
+    pub async fn bulk<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send> + Send,
+        E: From<DbError> + Send,
+        T: Send,
+    {
+        self.write(LONG, body).await
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        let conn = &mut self.read().await?;
+        on!(conn, |db| diesel::sql_query("select 1").execute(db).await).map(drop)
+    }
+
+    async fn write<T, E, F>(&self, limit: Duration, body: F) -> Result<T, E>
+    where
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send> + Send,
+        E: From<DbError> + Send,
+        T: Send,
+    {
+        self.check_faults()?;
+        if self.faults.is(Fault::StoreFull) {
+            return Err(DbError::Full.into());
+        }
+        match &self.engine {
+            Engine::Postgres(postgres) => {
+                let mut conn = Conn::Postgres(postgres.begin(limit).await?);
+                let result = body(&mut conn).await;
+                let Conn::Postgres(conn) = conn else { return Err(DbError::Full.into()) };
+                conn.end(result).await
+            }
+            Engine::Sqlite(sqlite) => {
+                let mut turn = sqlite.turn(limit == LONG).await?;
+                let result = body(turn.conn()).await;
+                turn.end(result).await
+            }
+        }
+    }
+
+    fn check_faults(&self) -> Result<(), DbError> {
+        if self.faults.is(Fault::Store) {
+            return Err(DbError::Unavailable("made to fail by the control service".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Bounds a statement: a database that does not answer is unavailable. Used by [`on!`](crate::on).
+pub async fn within<T>(limit: Duration, statement: impl Future<Output = Result<T, Error>>) -> Result<T, DbError> {
+    match tokio::time::timeout(limit, statement).await {
+        Ok(result) => result.map_err(DbError::from),
+        Err(_) => Err(DbError::Unavailable("no answer in time".to_owned())),
+    }
+}
+
+/// What a [`Conn::Postgres`] dereferences to, for the few questions that are written twice.
+pub type Pg = AsyncPgConnection;

@@ -1,0 +1,209 @@
+//! The layer around a service's routes: what must hold for every call before a handler sees it, and after it has answered.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use http::{HeaderMap, Request, Response};
+use quartet_proto::control::v1::Fault;
+use quartet_proto::r#type::v1::ErrorReason;
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt as _};
+use tracing::Instrument as _;
+
+use crate::auth::access::{Access, Rule, rules};
+use crate::auth::Refusal;
+use crate::caller::{Client, Operator};
+use crate::deadline;
+use crate::failure::Failure;
+use crate::id::Id;
+use crate::parts::Parts;
+
+/// The header that carries the gateway's own token, beside which the client's address counts.
+pub const GATEWAY_TOKEN: &str = "quartet-gateway-token";
+/// The header that carries the address of the gateway's client.
+pub const CLIENT_ADDRESS: &str = "quartet-client-address";
+/// The header that carries the id of a request through logs and traces.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// A context's services behind their access rules. Calls are the same whether they come over a connection or by function call.
+#[derive(Clone)]
+pub struct Guard {
+    inner: Arc<Inner>,
+    routes: Routes,
+}
+
+struct Inner {
+    context: &'static str,
+    methods: HashMap<&'static str, Method>,
+    permits: Arc<Semaphore>,
+    parts: Parts,
+}
+
+struct Method {
+    rule: &'static Rule,
+    answered: metrics::Counter,
+    failed: metrics::Counter,
+    seconds: metrics::Histogram,
+}
+
+impl Guard {
+    /// Guards the services of a context such as `identity`. Fails when one of its rpcs states no access rule.
+    pub fn new(context: &'static str, routes: Routes, parts: &Parts) -> anyhow::Result<Guard> {
+        let prefix = format!("/quartet.{context}.");
+        let methods = rules()?.iter().filter(|(path, _)| path.starts_with(&prefix));
+        let methods = methods.map(|(path, rule)| (path.as_str(), Method::new(path, rule))).collect();
+        let permits = Arc::new(Semaphore::new(parts.limits.calls));
+        Ok(Guard { inner: Arc::new(Inner { context, methods, permits, parts: parts.clone() }), routes: routes.prepare() })
+    }
+
+    pub fn context(&self) -> &'static str {
+        self.inner.context
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let Guard { inner, routes } = self;
+        let Some(method) = inner.methods.get(request.uri().path()) else {
+            return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc"));
+        };
+        let client = inner.client(&request);
+        let span = tracing::info_span!("call", method = request.uri().path(), request_id = client.request_id);
+        inner.admit(&method.rule.access, &mut request).await?;
+        request.extensions_mut().insert(client);
+        let overloaded = || Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
+        let permit = inner.permits.clone().try_acquire_owned().map_err(|_| overloaded())?;
+
+        let panics = inner.parts.faults.take(Fault::Panic);
+        let limit = deadline::of(request.headers(), method.rule.is_unary());
+        let call = async move {
+            #[expect(clippy::panic, reason = "the control service asked for one")]
+            if panics {
+                panic!("made to panic by the control service");
+            }
+            let answer = routes.oneshot(request).await;
+            drop(permit);
+            answer
+        };
+        let call = AssertUnwindSafe(call.instrument(span)).catch_unwind();
+        #[expect(clippy::disallowed_methods, reason = "how long a call takes is not a thing that tests move")]
+        let began = Instant::now();
+        let answer = if method.rule.is_unary() {
+            // Spawned: a client that goes away does not drop a transaction in the middle, and a deadline only ends the waiting.
+            let call = inner.parts.tasks.spawn(call);
+            match tokio::time::timeout(limit.unwrap_or(Duration::MAX), call).await {
+                Ok(answer) => answer.unwrap_or_else(|error| Err(Box::new(error))),
+                Err(_) => return Err(deadline::exceeded()),
+            }
+        } else {
+            call.await
+        };
+        match answer {
+            Ok(answer) => {
+                let Ok(answer) = answer;
+                let failed = answer.headers().get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
+                if failed { method.failed.increment(1) } else { method.answered.increment(1) }
+                method.seconds.record(began.elapsed());
+                Ok(answer)
+            }
+            Err(_) => {
+                method.failed.increment(1);
+                Err(Failure::internal("an internal error occurred", "a handler panicked"))
+            }
+        }
+    }
+}
+
+impl Method {
+    fn new(path: &'static str, rule: &'static Rule) -> Method {
+        Method {
+            rule,
+            answered: metrics::counter!("quartet_calls_total", "method" => path, "outcome" => "ok"),
+            failed: metrics::counter!("quartet_calls_total", "method" => path, "outcome" => "error"),
+            seconds: metrics::histogram!("quartet_call_seconds", "method" => path),
+        }
+    }
+}
+
+impl Inner {
+    /// Who is at the other end: as the gateway in this process says, or one that shows its token, or by what the request says itself.
+    fn client(&self, request: &Request<Body>) -> Client {
+        if let Some(client) = request.extensions().get::<Client>() {
+            return client.clone();
+        }
+        let headers = request.headers();
+        let from_gateway = text(headers, GATEWAY_TOKEN)
+            .is_some_and(|token| self.parts.auth.verify_service(token, self.context).is_ok_and(|name| name == "gateway"));
+        let address: Option<IpAddr> = text(headers, CLIENT_ADDRESS).and_then(|address| address.parse().ok());
+        Client {
+            address: address.filter(|_| from_gateway),
+            user_agent: text(headers, "user-agent").unwrap_or_default().chars().take(256).collect(),
+            request_id: match text(headers, REQUEST_ID) {
+                Some(id) => id.chars().take(64).collect(),
+                None => Id::new(&self.parts.clock).to_string(),
+            },
+        }
+    }
+
+    /// Refuses a caller that the access rule does not admit; leaves the verified claims in the request.
+    async fn admit(&self, access: &Access, request: &mut Request<Body>) -> Result<(), Failure> {
+        let operator = request.extensions().get::<Operator>().is_some();
+        match access {
+            Access::Public => return Ok(()),
+            Access::Operator if operator => return Ok(()),
+            Access::Operator => return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc")),
+            Access::Roles(_) if operator => return Ok(()),
+            Access::Optional if bearer(request.headers()) == Err(Refusal::Missing) => return Ok(()),
+            Access::Service => {
+                let token = bearer(request.headers())?;
+                self.parts.auth.verify_service(token, self.context)?;
+                return Ok(());
+            }
+            Access::Optional | Access::Account | Access::Roles(_) => {}
+        }
+        let claims = self.parts.auth.verify(bearer(request.headers())?).await?;
+        if let Access::Roles(roles) = access
+            && !claims.roles.iter().any(|role| roles.contains(role))
+        {
+            let message = format!("this call needs one of the roles {}", roles.join(", "));
+            let failure = Failure::new(Code::PermissionDenied, ErrorReason::RoleMissing, message);
+            return Err(failure.with("roles", roles.join(",")));
+        }
+        request.extensions_mut().insert(claims);
+        Ok(())
+    }
+}
+
+impl Service<Request<Body>> for Guard {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = self.clone().answer(request);
+        Box::pin(async move { Ok(answer.await.unwrap_or_else(|failure| Status::from(failure).into_http())) })
+    }
+}
+
+/// The token in `authorization: Bearer …`.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let value = text(headers, "authorization").ok_or(Refusal::Missing)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Refusal::Invalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Refusal::Invalid) }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
