@@ -8,16 +8,24 @@ mod instance;
 mod remote;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::codegen::Service;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 pub use self::address::{Address, NotAnAddress};
 pub use self::remote::Remote;
 use crate::guard::Guard;
+use crate::serve::Check;
+
+/// Of several instances, asked in turn, one that is well will do.
+const HEALTH_TRIES: usize = 3;
 
 /// A service to call. Generated clients stand on it: `AccountServiceClient::new(upstream)`. Whatever goes wrong on the way comes back
 /// as a gRPC status.
@@ -47,6 +55,26 @@ impl Upstream {
     pub fn is_local(&self) -> bool {
         matches!(self, Upstream::Local(_))
     }
+
+    /// Whether an instance answers that it can serve. A service of this process has its own check, and counts as well here.
+    pub fn check(&self) -> Check {
+        let upstream = self.clone();
+        Arc::new(move || {
+            let upstream = upstream.clone();
+            Box::pin(async move { upstream.is_local() || upstream.has_healthy_instance().await })
+        })
+    }
+
+    async fn has_healthy_instance(&self) -> bool {
+        let mut client = HealthClient::new(self.clone());
+        for _ in 0..HEALTH_TRIES {
+            let answer = client.check(HealthCheckRequest::default()).await;
+            if answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving) {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 impl Service<Request<Body>> for Upstream {
@@ -60,7 +88,7 @@ impl Service<Request<Body>> for Upstream {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self {
-            Upstream::Local(guard) => Box::pin(guard.call(request)),
+            Upstream::Local(guard) => guard.call(request),
             Upstream::Remote(remote) => {
                 let remote = remote.clone();
                 Box::pin(async move { Ok(remote.send(request).await) })

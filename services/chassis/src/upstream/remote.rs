@@ -15,6 +15,8 @@ use super::instance::Instance;
 
 /// How often names are resolved anew while calls come in.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
+/// The same while none could be resolved yet.
+const RESOLVE_AGAIN: Duration = Duration::from_millis(500);
 
 /// The instances behind some addresses. Connections are made when the first call needs them, in the runtime of that call: a runtime
 /// that ends takes them along, so each runtime has a `Remote` of its own ([`Remote::fresh`]).
@@ -63,10 +65,14 @@ impl Remote {
     pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
         let Some(mut request) = prepare(request) else { return answer::unavailable() };
         let instances = self.instances().await;
+        if instances.is_empty() {
+            return answer::unavailable();
+        }
         let start = self.0.next.fetch_add(1, Ordering::Relaxed);
         // One try more than there are instances: a lone instance gets a second one, on a new connection, when the first was just closed.
-        for turn in 0..instances.len() + 1 {
-            let instance = &instances[(start + turn) % instances.len()];
+        let turns = if instances.is_empty() { 0 } else { instances.len() + 1 };
+        for turn in 0..turns {
+            let instance = &instances[start.wrapping_add(turn) % instances.len()];
             if !instance.is_usable() {
                 continue;
             }
@@ -87,19 +93,17 @@ impl Remote {
         let instances = self.0.instances.load_full();
         if instances.is_empty() {
             let _turn = self.0.first.lock().await;
-            if self.0.instances.load().is_empty() {
+            if self.0.instances.load().is_empty() && self.0.is_due(RESOLVE_AGAIN) {
                 self.0.resolve().await;
             }
             return self.0.instances.load_full();
         }
-        if self.0.has_names && self.0.is_due() {
-            self.resolve_soon();
-        }
+        self.resolve_soon();
         instances
     }
 
     fn resolve_soon(&self) {
-        if self.0.has_names && self.0.is_due() && !self.0.resolving.swap(true, Ordering::Relaxed) {
+        if self.0.has_names && self.0.is_due(RESOLVE_EVERY) && !self.0.resolving.swap(true, Ordering::Relaxed) {
             let pool = self.0.clone();
             tokio::spawn(async move {
                 pool.resolve().await;
@@ -110,9 +114,9 @@ impl Remote {
 }
 
 impl Pool {
-    fn is_due(&self) -> bool {
+    fn is_due(&self, interval: Duration) -> bool {
         let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        resolved.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY)
+        resolved.is_none_or(|at| at.elapsed() >= interval)
     }
 
     /// Looks where the addresses lead now. Instances that are still there keep their connections; if no name can be resolved, all stay.

@@ -1,0 +1,115 @@
+//! What a request is, by its headers alone: gRPC, gRPC-web, or a page.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tonic::body::Body;
+
+use crate::edge::Edge;
+use crate::limit::Client;
+use crate::{pages, web};
+
+/// One connection's way into the gateway.
+#[derive(Clone)]
+pub struct Front {
+    pub edge: Arc<Edge>,
+    pub client: Arc<Client>,
+}
+
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+impl hyper::service::Service<Request<Incoming>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let front = self.clone();
+        if request.headers().contains_key(header::ORIGIN) {
+            return Box::pin(web::with_cors(front, request.map(Body::new)));
+        }
+        front.answer(request)
+    }
+}
+
+impl Front {
+    pub fn answer<B>(self, request: Request<B>) -> Answer
+    where
+        B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display,
+    {
+        match Speech::of(&request) {
+            Speech::Grpc => Box::pin(async move { Ok(self.edge.handle(&self.client, request).await) }),
+            Speech::GrpcWeb => Box::pin(web::answer(self, request)),
+            Speech::Page => {
+                let request = request.map(drop);
+                Box::pin(async move { Ok(pages::answer(&self.edge, &request).await) })
+            }
+            Speech::Wrong(status) => Box::pin(async move { Ok(pages::refuse(status)) }),
+        }
+    }
+}
+
+/// What a request wants to be.
+#[derive(Debug, PartialEq, Eq)]
+enum Speech {
+    Grpc,
+    GrpcWeb,
+    Page,
+    Wrong(StatusCode),
+}
+
+impl Speech {
+    fn of<B>(request: &Request<B>) -> Speech {
+        let content = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        let is_post = request.method() == Method::POST;
+        match content {
+            _ if !is_post && content.starts_with(b"application/grpc") => Speech::Wrong(StatusCode::METHOD_NOT_ALLOWED),
+            b"application/grpc-web"
+            | b"application/grpc-web+proto"
+            | b"application/grpc-web-text"
+            | b"application/grpc-web-text+proto" => Speech::GrpcWeb,
+            _ if is_grpc(content) && request.version() == Version::HTTP_2 => Speech::Grpc,
+            // Without trailers there is no gRPC.
+            _ if is_grpc(content) => Speech::Wrong(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            _ if is_post => Speech::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            _ => Speech::Page,
+        }
+    }
+}
+
+/// `application/grpc`, alone or with what the messages are encoded in.
+fn is_grpc(content: &[u8]) -> bool {
+    matches!(content.strip_prefix(b"application/grpc"), Some([] | [b'+' | b';', ..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s56_only_content_types_that_no_form_can_send_are_calls() {
+        let speech = |method: &str, content: &str, version| {
+            let request = Request::builder().method(method).header("content-type", content).version(version).body(());
+            Speech::of(&request.expect("a request"))
+        };
+        assert_eq!(speech("POST", "application/grpc", Version::HTTP_2), Speech::Grpc);
+        assert_eq!(speech("POST", "application/grpc+proto", Version::HTTP_2), Speech::Grpc);
+        assert_eq!(speech("POST", "application/grpc-web+proto", Version::HTTP_11), Speech::GrpcWeb);
+        assert_eq!(speech("POST", "application/grpc-web-text", Version::HTTP_2), Speech::GrpcWeb);
+        let version = Speech::Wrong(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert_eq!(speech("POST", "application/grpc", Version::HTTP_11), version);
+        for content in
+            ["text/plain", "application/x-www-form-urlencoded", "application/grpc-web+json", "application/grpcx"]
+        {
+            let wrong = Speech::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            assert_eq!(speech("POST", content, Version::HTTP_2), wrong, "{content}");
+        }
+        assert_eq!(speech("GET", "application/grpc", Version::HTTP_2), Speech::Wrong(StatusCode::METHOD_NOT_ALLOWED));
+        assert_eq!(speech("GET", "", Version::HTTP_11), Speech::Page);
+    }
+}

@@ -1,0 +1,175 @@
+//! Who is connected, and what each address has done lately.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::{HeaderMap, HeaderValue};
+use quartet_chassis::failure::Failure;
+
+use super::budget::Budget;
+use super::{Network, rate_limited};
+use crate::config::Config;
+use crate::headers;
+
+/// An address that has been quiet for so long has all its budgets back and is forgotten.
+const FORGET: Duration = Duration::from_secs(120);
+/// How many addresses are known before the quiet ones are looked for.
+const SWEEP: usize = 1024;
+
+/// Every address that is connected or was lately.
+pub struct Peers {
+    config: Config,
+    known: Mutex<Known>,
+    open: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Known {
+    peers: HashMap<IpAddr, Arc<Peer>>,
+    sweep_at: usize,
+}
+
+/// What one address has done lately. An IPv6 client has a whole /64, so that counts as one.
+struct Peer {
+    calls: DefaultDirectRateLimiter,
+    mails: DefaultDirectRateLimiter,
+    sign_ins: Budget,
+    open: AtomicUsize,
+    seen: Mutex<Instant>,
+}
+
+/// Who is at the other end of a connection, or behind the proxy there.
+#[derive(Clone)]
+pub struct Client {
+    pub address: IpAddr,
+    /// The address as a header says it.
+    pub header: HeaderValue,
+    peer: Arc<Peer>,
+    is_proxy: bool,
+}
+
+/// A connection that counts as long as it lives.
+pub struct Connected {
+    peers: Arc<Peers>,
+    peer: Arc<Peer>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.peers.open.fetch_sub(1, Ordering::Relaxed);
+        self.peer.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Peers {
+    pub fn new(config: Config) -> Peers {
+        Peers { config, known: Mutex::default(), open: AtomicUsize::new(0) }
+    }
+
+    /// Takes a connection in, or refuses it: there are too many, in all or from this address (S-42).
+    pub fn connect(self: &Arc<Peers>, address: IpAddr) -> Option<(Client, Connected)> {
+        let client = self.client(address.to_canonical());
+        let connected = Connected { peers: self.clone(), peer: client.peer.clone() };
+        let all = self.open.fetch_add(1, Ordering::Relaxed);
+        let own = client.peer.open.fetch_add(1, Ordering::Relaxed);
+        let fits = all < self.config.connections && (client.is_proxy || own < self.config.connections_per_address);
+        fits.then_some((client, connected))
+    }
+
+    /// Who a call comes from: the other end of the connection, or whom a trusted proxy there names.
+    pub fn behind(&self, client: &Arc<Client>, headers: &HeaderMap) -> Arc<Client> {
+        if !client.is_proxy {
+            return client.clone();
+        }
+        let is_trusted = |address| self.is_proxy(address);
+        headers::forwarded_for(headers, is_trusted)
+            .map_or_else(|| client.clone(), |address| Arc::new(self.client(address)))
+    }
+
+    fn client(&self, address: IpAddr) -> Client {
+        let text = address.to_string();
+        let header = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+        Client { address, header, peer: self.peer(key(address)), is_proxy: self.is_proxy(address) }
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.config.trusted_proxies.iter().any(|network: &Network| network.contains(address))
+    }
+
+    fn peer(&self, key: IpAddr) -> Arc<Peer> {
+        let now = Instant::now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.peers.len() >= known.sweep_at.max(SWEEP) {
+            known.peers.retain(|_, peer| !peer.is_quiet(now));
+            known.sweep_at = known.peers.len() * 2;
+        }
+        let peer = known.peers.entry(key).or_insert_with(|| Arc::new(Peer::new(&self.config, now)));
+        *peer.seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        peer.clone()
+    }
+}
+
+fn key(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+    }
+}
+
+impl Peer {
+    fn new(config: &Config, now: Instant) -> Peer {
+        Peer {
+            calls: RateLimiter::direct(Quota::per_second(config.rate_per_address)),
+            mails: RateLimiter::direct(Quota::per_minute(config.mails_per_minute)),
+            sign_ins: Budget::new(config.failed_sign_ins_per_minute, now),
+            open: AtomicUsize::new(0),
+            seen: Mutex::new(now),
+        }
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.open.load(Ordering::Relaxed) == 0 && now.saturating_duration_since(seen) > FORGET
+    }
+}
+
+impl Client {
+    /// Counts a call.
+    pub fn check_call(&self) -> Result<(), Failure> {
+        check(&self.peer.calls, "calls")
+    }
+
+    /// Counts a call that sends a mail.
+    pub fn check_mail(&self) -> Result<(), Failure> {
+        check(&self.peer.mails, "calls that send a mail")
+    }
+
+    /// Begins a sign-in. It counts unless it turns out not to have failed.
+    pub fn begin_sign_in(&self) -> Result<SignIn, Failure> {
+        let taken = self.peer.sign_ins.take(Instant::now());
+        taken.map_err(|wait| rate_limited("failed sign-ins", wait))?;
+        Ok(SignIn { peer: self.peer.clone() })
+    }
+}
+
+fn check(limiter: &DefaultDirectRateLimiter, what: &str) -> Result<(), Failure> {
+    let wait = |until: governor::NotUntil<_>| until.wait_time_from(DefaultClock::default().now());
+    limiter.check().map_err(|until| rate_limited(what, wait(until)))
+}
+
+/// A sign-in on its way.
+pub struct SignIn {
+    peer: Arc<Peer>,
+}
+
+impl SignIn {
+    /// It did not fail for a wrong password, so it does not count.
+    pub fn forgive(self) {
+        self.peer.sign_ins.give_back();
+    }
+}

@@ -1,0 +1,39 @@
+//! Accepting connections, whatever the operating system says in between.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+/// With no descriptor or memory left, trying again at once would only burn the processor.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Hands each new connection to `each` until `stop`. No error ends it (S-47): a peer that has gone again is forgotten, and a shortage
+/// is waited out.
+pub async fn accept<T>(
+    stop: &CancellationToken,
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+    mut each: impl FnMut(T),
+) {
+    loop {
+        let accepted = match stop.run_until_cancelled(poll_fn(&mut next)).await {
+            None => return,
+            Some(accepted) => accepted,
+        };
+        match accepted {
+            Ok(connection) => each(connection),
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection can't be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_the_peers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
+}
