@@ -1,7 +1,7 @@
 //! Who a caller is: access tokens, service tokens, and what has been revoked.
 
 pub mod access;
-//mod follow;
+mod follow;
 mod revocation;
 mod token;
 
