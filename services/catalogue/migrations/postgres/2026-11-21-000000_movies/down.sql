@@ -1,0 +1,9 @@
+drop table movie_state;
+drop table movie_language;
+drop table movie_actor;
+drop table movie_genre;
+drop table country;
+drop table language;
+drop table actor;
+drop table genre;
+drop table movie;

@@ -1,0 +1,5 @@
+//! The rpcs.
+
+pub mod import;
+pub mod movie;
+pub mod taxonomy;

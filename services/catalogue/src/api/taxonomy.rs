@@ -1,0 +1,88 @@
+//! `TaxonomyService`.
+
+use quartet_chassis::db::Db;
+use quartet_chassis::id::Id;
+use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyService;
+use quartet_proto::catalogue::v1::{
+    Actor, Country, Genre, Language, ListActorsRequest, ListActorsResponse, ListCountriesRequest,
+    ListCountriesResponse, ListGenresRequest, ListGenresResponse, ListLanguagesRequest, ListLanguagesResponse,
+};
+use tonic::{Request, Response, Status};
+
+use crate::error::Error;
+use crate::names::NameList;
+use crate::store::taxonomy::TaxonomyStore;
+
+pub struct TaxonomyApi {
+    store: TaxonomyStore,
+}
+
+impl TaxonomyApi {
+    pub fn new(db: Db) -> TaxonomyApi {
+        TaxonomyApi { store: TaxonomyStore::new(db) }
+    }
+}
+
+/// An id below every other.
+fn least() -> Id {
+    Id::from_bytes([0; 16])
+}
+
+#[tonic::async_trait]
+impl TaxonomyService for TaxonomyApi {
+    async fn list_genres(&self, request: Request<ListGenresRequest>) -> Result<Response<ListGenresResponse>, Status> {
+        let request = request.into_inner();
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, least())?;
+        let rows = self.store.genres(&list).await.map_err(Error::from)?;
+        let (rows, next_page_token) = page(&list, rows);
+        let genres = rows.into_iter().map(|(id, name, _)| Genre { genre_id: id.to_string(), name }).collect();
+        Ok(Response::new(ListGenresResponse { genres, next_page_token }))
+    }
+
+    async fn list_actors(&self, request: Request<ListActorsRequest>) -> Result<Response<ListActorsResponse>, Status> {
+        let request = request.into_inner();
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, least())?;
+        let rows = self.store.actors(&list).await.map_err(Error::from)?;
+        let (rows, next_page_token) = page(&list, rows);
+        let actors = rows.into_iter().map(|(id, name, _)| Actor { actor_id: id.to_string(), name }).collect();
+        Ok(Response::new(ListActorsResponse { actors, next_page_token }))
+    }
+
+    async fn list_languages(
+        &self,
+        request: Request<ListLanguagesRequest>,
+    ) -> Result<Response<ListLanguagesResponse>, Status> {
+        let request = request.into_inner();
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, least())?;
+        let rows = self.store.languages(&list).await.map_err(Error::from)?;
+        let (rows, next_page_token) = page(&list, rows);
+        let languages = rows.into_iter().map(|(id, name, _)| Language { language_id: id.to_string(), name }).collect();
+        Ok(Response::new(ListLanguagesResponse { languages, next_page_token }))
+    }
+
+    async fn list_countries(
+        &self,
+        request: Request<ListCountriesRequest>,
+    ) -> Result<Response<ListCountriesResponse>, Status> {
+        let request = request.into_inner();
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, String::new())?;
+        let rows = self.store.countries(&list).await.map_err(Error::from)?;
+        let (rows, next_page_token) = page(&list, rows);
+        let countries = rows.into_iter().map(|(code, name, _)| Country { code, name }).collect();
+        Ok(Response::new(ListCountriesResponse { countries, next_page_token }))
+    }
+}
+
+/// Cuts the rows, of which there is one more than asked for when others follow, to a page and its token.
+fn page<T: std::str::FromStr + std::fmt::Display>(
+    list: &NameList<T>,
+    mut rows: Vec<(T, String, String)>,
+) -> (Vec<(T, String, String)>, String) {
+    let size = usize::try_from(list.size).unwrap_or_default();
+    if rows.len() <= size {
+        return (rows, String::new());
+    }
+    rows.truncate(size);
+    let token = rows.last().map(|(id, _, key)| list.token(key, id)).unwrap_or_default();
+    (rows, token)
+}

@@ -1,0 +1,109 @@
+//! Movies.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Db, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::page::{Bounds, Matching};
+use crate::filter::MovieFilter;
+use crate::order::{By, Key, Order, Position, Start};
+use crate::schema::{movie, movie_state};
+
+/// A movie's row: the finished answer, names joined, so that a movie is read from nowhere else.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = movie)]
+pub struct MovieRow {
+    pub movie_id: Id,
+    pub name: String,
+    pub name_key: String,
+    pub original_name: String,
+    pub release_date: String,
+    pub score: f64,
+    pub overview: String,
+    pub status: i32,
+    pub budget_cents: i64,
+    pub revenue_cents: i64,
+    pub country_code: Option<String>,
+    pub country_name: Option<String>,
+    /// JSON arrays of names, like the two below.
+    pub genres: String,
+    pub actors: String,
+    pub languages: String,
+    pub create_time: Time,
+    pub update_time: Time,
+}
+
+impl MovieRow {
+    /// Where the movie stands in an order.
+    pub fn position(&self, order: Order) -> Position {
+        let key = match order.by {
+            By::Id => Key::None,
+            By::Name => Key::Text(self.name_key.clone()),
+            By::ReleaseDate => Key::Text(self.release_date.clone()),
+            By::Score => Key::Number(self.score),
+        };
+        Position { key, id: self.movie_id }
+    }
+}
+
+/// A list that is asked for, and the part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MovieList {
+    pub filter: MovieFilter,
+    pub order: Order,
+    pub size: i64,
+    pub start: Start,
+}
+
+/// A part of a list.
+pub struct MoviePage {
+    pub movies: Vec<MovieRow>,
+    /// Whether there are more behind it.
+    pub more: bool,
+    /// The number of the catalogue's state at that moment; unknown when the page is empty.
+    pub version: Option<i64>,
+}
+
+/// How the catalogue's movies are read.
+#[derive(Clone)]
+pub struct MovieStore {
+    db: Db,
+}
+
+impl MovieStore {
+    pub fn new(db: Db) -> MovieStore {
+        MovieStore { db }
+    }
+
+    pub async fn movie(&self, id: Id) -> Result<Option<MovieRow>, DbError> {
+        let conn = &mut self.db.read().await?;
+        on!(conn, |db| movie::table.find(id).select(MovieRow::as_select()).first(db).await.optional())
+    }
+
+    pub async fn movies(&self, list: &MovieList) -> Result<MoviePage, DbError> {
+        // A page of everything is a walk along an index; only filters and skipping may take long.
+        let short = list.filter.conditions() == 0 && matches!(list.start, Start::After(..) | Start::Offset(0..1000));
+        let conn = &mut if short { self.db.read().await? } else { self.db.scan().await? };
+        let rows: Vec<(MovieRow, Option<i64>)> = on!(conn, |db| {
+            let version = movie_state::table.select(movie_state::version).single_value();
+            let select = movie::table.select((MovieRow::as_select(), version));
+            let bounds = Bounds { order: list.order, start: &list.start, limit: list.size + 1 };
+            Matching { select, filter: &list.filter, bounds: Some(bounds) }.load(db).await
+        })?;
+        let size = usize::try_from(list.size).unwrap_or_default();
+        let (more, version) = (rows.len() > size, rows.as_slice().first().and_then(|row| row.1));
+        Ok(MoviePage { movies: rows.into_iter().take(size).map(|row| row.0).collect(), more, version })
+    }
+
+    /// How many movies match.
+    pub async fn count_movies(&self, filter: &MovieFilter) -> Result<i64, DbError> {
+        let conn = &mut self.db.scan().await?;
+        on!(conn, |db| {
+            let select = movie::table.select(diesel::dsl::count_star());
+            Matching { select, filter, bounds: None }.get_result(db).await
+        })
+    }
+}

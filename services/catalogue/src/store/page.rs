@@ -1,0 +1,245 @@
+//! The statement of a page of movies: a select that diesel checks, and conditions, order and bounds that depend on the request.
+
+use diesel::backend::Backend;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{Binary, Double, Integer, Text};
+use quartet_chassis::id::Id;
+
+use crate::filter::MovieFilter;
+use crate::order::{By, Key, Order, Position, Start};
+
+/// How many values a statement may bind for its text to be kept prepared: the common questions, not every one that can be asked.
+const KEPT: usize = 2;
+
+/// A select from `movie`, narrowed to what matches and, with bounds, to a page of it.
+pub struct Matching<'a, Q> {
+    pub select: Q,
+    pub filter: &'a MovieFilter,
+    pub bounds: Option<Bounds<'a>>,
+}
+
+/// Which part of what matches.
+pub struct Bounds<'a> {
+    pub order: Order,
+    pub start: &'a Start,
+    pub limit: i64,
+}
+
+impl<Q: Query> Query for Matching<'_, Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q> QueryId for Matching<'_, Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q, DB> QueryFragment<DB> for Matching<'_, Q>
+where
+    DB: Backend,
+    Q: QueryFragment<DB>,
+    String: ToSql<Text, DB>,
+    f64: ToSql<Double, DB>,
+    i32: ToSql<Integer, DB>,
+    Id: ToSql<Binary, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.filter.conditions() > KEPT {
+            out.unsafe_to_cache_prepared();
+        }
+        self.select.walk_ast(out.reborrow())?;
+        let Some(bounds) = &self.bounds else { return push_conditions(&mut out, self.filter, None) };
+        match bounds.start {
+            Start::After(position, _) => push_conditions(&mut out, self.filter, Some((bounds.order, position)))?,
+            Start::Offset(0) => push_conditions(&mut out, self.filter, None)?,
+            // The rows that are skipped are skipped in the index, without reading the movies.
+            Start::Offset(offset) => {
+                out.push_sql(" where movie.movie_id in (select movie.movie_id from movie");
+                push_conditions(&mut out, self.filter, None)?;
+                push_order(&mut out, bounds.order);
+                push_number(&mut out, " limit ", bounds.limit);
+                push_number(&mut out, " offset ", *offset);
+                out.push_sql(")");
+                out.unsafe_to_cache_prepared();
+            }
+        }
+        push_order(&mut out, bounds.order);
+        // In the text, where PostgreSQL sees it when it plans; a page has at most a hundred sizes.
+        push_number(&mut out, " limit ", bounds.limit);
+        Ok(())
+    }
+}
+
+fn push_number<DB: Backend>(out: &mut AstPass<'_, '_, DB>, word: &str, number: i64) {
+    out.push_sql(word);
+    out.push_sql(&number.to_string());
+}
+
+fn push_order<DB: Backend>(out: &mut AstPass<'_, '_, DB>, order: Order) {
+    out.push_sql(match (order.by, order.desc) {
+        (By::Id, true) => " order by movie.movie_id desc",
+        (By::Id, false) => " order by movie.movie_id",
+        (By::Name, true) => " order by movie.name_key desc, movie.movie_id desc",
+        (By::Name, false) => " order by movie.name_key, movie.movie_id desc",
+        (By::ReleaseDate, true) => " order by movie.release_date desc, movie.movie_id desc",
+        (By::ReleaseDate, false) => " order by movie.release_date, movie.movie_id desc",
+        (By::Score, true) => " order by movie.score desc, movie.movie_id desc",
+        (By::Score, false) => " order by movie.score, movie.movie_id desc",
+    });
+}
+
+/// The names of one kind that a movie is filed under.
+struct Names {
+    before: &'static str,
+    after: &'static str,
+}
+
+const GENRES: Names = Names {
+    before: "movie.movie_id in (select f.movie_id from movie_genre f join genre n on n.genre_id = f.genre_id where n.name_key in (",
+    after: "))",
+};
+const ACTORS: Names = Names {
+    before: "movie.movie_id in (select f.movie_id from movie_actor f join actor n on n.actor_id = f.actor_id where n.name_key in (",
+    after: "))",
+};
+const LANGUAGES: Names = Names {
+    before: "movie.movie_id in (select f.movie_id from movie_language f join language n on n.language_id = f.language_id where n.name_key in (",
+    after: "))",
+};
+const COUNTRIES: Names = Names { before: "movie.country_code in (", after: ")" };
+
+fn push_conditions<'b, DB>(
+    out: &mut AstPass<'_, 'b, DB>,
+    filter: &'b MovieFilter,
+    after: Option<(Order, &'b Position)>,
+) -> QueryResult<()>
+where
+    DB: Backend,
+    String: ToSql<Text, DB>,
+    f64: ToSql<Double, DB>,
+    i32: ToSql<Integer, DB>,
+    Id: ToSql<Binary, DB>,
+{
+    let mut conditions = Conditions { out: out.reborrow(), any: false };
+    conditions.names(GENRES, &filter.genres)?;
+    conditions.names(ACTORS, &filter.actors)?;
+    conditions.names(COUNTRIES, &filter.countries)?;
+    conditions.names(LANGUAGES, &filter.languages)?;
+    conditions.statuses(&filter.statuses)?;
+    conditions.bound::<Text, _>("movie.release_date >= ", &filter.first_date)?;
+    conditions.bound::<Text, _>("movie.release_date <= ", &filter.last_date)?;
+    conditions.bound::<Double, _>("movie.score >= ", &filter.min_score)?;
+    conditions.bound::<Double, _>("movie.score <= ", &filter.max_score)?;
+    match after {
+        Some((order, position)) => conditions.after(order, position),
+        None => Ok(()),
+    }
+}
+
+/// Writes ` where … and …`.
+struct Conditions<'a, 'b, DB: Backend> {
+    out: AstPass<'a, 'b, DB>,
+    any: bool,
+}
+
+impl<'b, DB: Backend> Conditions<'_, 'b, DB> {
+    fn begin(&mut self, text: &str) {
+        self.out.push_sql(if self.any { " and " } else { " where " });
+        self.out.push_sql(text);
+        self.any = true;
+    }
+
+    fn names(&mut self, names: Names, values: &'b [String]) -> QueryResult<()>
+    where
+        String: ToSql<Text, DB>,
+    {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.begin(names.before);
+        for (index, value) in values.iter().enumerate() {
+            self.out.push_sql(if index > 0 { ", " } else { "" });
+            self.out.push_bind_param::<Text, String>(value)?;
+        }
+        self.out.push_sql(names.after);
+        Ok(())
+    }
+
+    fn statuses(&mut self, values: &'b [i32]) -> QueryResult<()>
+    where
+        i32: ToSql<Integer, DB>,
+    {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.begin("movie.status in (");
+        for (index, value) in values.iter().enumerate() {
+            self.out.push_sql(if index > 0 { ", " } else { "" });
+            self.out.push_bind_param::<Integer, i32>(value)?;
+        }
+        self.out.push_sql(")");
+        Ok(())
+    }
+
+    fn bound<ST, T>(&mut self, text: &str, value: &'b Option<T>) -> QueryResult<()>
+    where
+        DB: diesel::sql_types::HasSqlType<ST>,
+        T: ToSql<ST, DB>,
+    {
+        let Some(value) = value else { return Ok(()) };
+        self.begin(text);
+        self.out.push_bind_param::<ST, T>(value)
+    }
+
+    /// Behind a place: one range of the order's index.
+    fn after(&mut self, order: Order, position: &'b Position) -> QueryResult<()>
+    where
+        String: ToSql<Text, DB>,
+        f64: ToSql<Double, DB>,
+        Id: ToSql<Binary, DB>,
+    {
+        let column = match order.by {
+            By::Id => {
+                self.begin(if order.desc { "movie.movie_id < " } else { "movie.movie_id > " });
+                return self.out.push_bind_param::<Binary, Id>(&position.id);
+            }
+            By::Name => "movie.name_key",
+            By::ReleaseDate => "movie.release_date",
+            By::Score => "movie.score",
+        };
+        if order.desc {
+            self.begin("(");
+            self.out.push_sql(column);
+            self.out.push_sql(", movie.movie_id) < (");
+            self.key(&position.key)?;
+            self.out.push_sql(", ");
+            self.out.push_bind_param::<Binary, Id>(&position.id)?;
+        } else {
+            self.begin(column);
+            self.out.push_sql(" >= ");
+            self.key(&position.key)?;
+            self.out.push_sql(" and (");
+            self.out.push_sql(column);
+            self.out.push_sql(" > ");
+            self.key(&position.key)?;
+            self.out.push_sql(" or movie.movie_id < ");
+            self.out.push_bind_param::<Binary, Id>(&position.id)?;
+        }
+        self.out.push_sql(")");
+        Ok(())
+    }
+
+    fn key(&mut self, key: &'b Key) -> QueryResult<()>
+    where
+        String: ToSql<Text, DB>,
+        f64: ToSql<Double, DB>,
+    {
+        match key {
+            Key::Text(text) => self.out.push_bind_param::<Text, String>(text),
+            Key::Number(number) => self.out.push_bind_param::<Double, f64>(number),
+            Key::None => Ok(()),
+        }
+    }
+}
