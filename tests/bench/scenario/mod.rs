@@ -1,0 +1,9 @@
+//! What is measured.
+
+pub mod calls;
+pub mod gateway;
+pub mod import;
+pub mod signin;
+pub mod start;
+pub mod storage;
+pub mod token;
