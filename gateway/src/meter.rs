@@ -1,6 +1,7 @@
-//! Counting: one handle per method and code, made once, so that a call only adds.
+//! Counting: one handle per method and code, made when it is first needed, so that a call only adds.
 
 use std::array;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -12,29 +13,29 @@ const CODES: usize = 17;
 
 /// What is counted of one method.
 pub struct Meter {
-    calls: [Counter; CODES],
+    method: String,
+    calls: [OnceLock<Counter>; CODES],
     seconds: Histogram,
 }
 
 impl Meter {
-    pub fn new(method: &str) -> Meter {
-        let method = method.trim_start_matches('/').to_owned();
-        let counted = |code: usize| {
-            let code = format!("{:?}", Code::from_i32(code as i32));
-            counter!("quartet_gateway_calls_total", "method" => method.clone(), "code" => code)
-        };
-        Meter {
-            calls: array::from_fn(counted),
-            seconds: histogram!("quartet_gateway_call_seconds", "method" => method.clone()),
-        }
+    pub fn new(path: &str) -> Meter {
+        let method = path.trim_start_matches('/').to_owned();
+        let seconds = histogram!("quartet_gateway_call_seconds", "method" => method.clone());
+        Meter { method, calls: array::from_fn(|_| OnceLock::new()), seconds }
     }
 
     /// Counts an answer by the code in its head; of a stream that is what it began with.
     pub fn record(&self, headers: &HeaderMap, time: Duration) {
-        if let Some(counter) = self.calls.get(code(headers) as usize) {
-            counter.increment(1);
+        let code = code(headers);
+        if let Some(calls) = self.calls.get(code as usize) {
+            calls.get_or_init(|| self.counter(code)).increment(1);
         }
         self.seconds.record(time);
+    }
+
+    fn counter(&self, code: Code) -> Counter {
+        counter!("quartet_gateway_calls_total", "method" => self.method.clone(), "code" => format!("{code:?}"))
     }
 }
 
