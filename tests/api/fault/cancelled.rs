@@ -1,0 +1,106 @@
+//! Clients that go away in the middle of a call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::harness::prelude::*;
+
+const CALLS: u64 = 10_000;
+const AT_ONCE: u64 = 16;
+
+/// A number below `limit`, different enough from call to call.
+fn scattered(number: u64, limit: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % limit
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
+    let world = Arc::new(World::own().await);
+    let people = Arc::new([world.sign_up("one").await, world.sign_up("two").await]);
+    let files = open_files(&world);
+    let (done, answered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut tasks = Vec::new();
+    for _ in 0..AT_ONCE {
+        let (world, people, done, answered) = (world.clone(), people.clone(), done.clone(), answered.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut stored = Vec::new();
+            loop {
+                let number = done.fetch_add(1, Ordering::Relaxed);
+                if number >= CALLS {
+                    return stored;
+                }
+                let person = &people[(number % 2) as usize];
+                let patience = Duration::from_micros(scattered(number, 3_000));
+                let called = tokio::time::timeout(patience, one_call(&world, person, number)).await;
+                if let Ok(registered) = called {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    stored.extend(registered);
+                }
+            }
+        }));
+    }
+    let mut stored = Vec::new();
+    for task in tasks {
+        stored.extend(task.await.unwrap());
+    }
+    let answered = answered.load(Ordering::Relaxed);
+    assert!(answered < CALLS, "some were cancelled");
+
+    // What was answered is there, and every answer belongs to its question.
+    for email in stored.iter().take(200) {
+        let asked = RegisterRequest { email: email.clone(), password: PASSWORD.into() };
+        let refused = refusal(world.accounts().register(asked).await);
+        assert_eq!(refused.is(), (Code::AlreadyExists, "EMAIL_TAKEN"), "{email} was answered and is not stored");
+    }
+    for person in people.iter() {
+        let account = person.accounts(&world).get_me(GetMeRequest {}).await.unwrap().into_inner().account.unwrap();
+        assert_eq!(account.email, person.email);
+        world.try_refresh(&world.sign_in(&person.email, &person.password).await.refresh_token).await.unwrap();
+    }
+    // More at once than any pool has connections: none of them is lost.
+    let calls = (0..200).map(|_| {
+        let (mut accounts, email) = (people[0].accounts(&world), people[0].email.clone());
+        tokio::spawn(async move {
+            let me = accounts.get_me(GetMeRequest {}).await.unwrap().into_inner().account.unwrap();
+            assert_eq!(me.email, email);
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    if let Some(fleet) = world.fleet() {
+        let open =
+            "select count(*) from pg_stat_activity where datname like '%\\_%' and state like 'idle in transaction%'";
+        eventually("no transaction is open", async || {
+            let count = fleet.grounds.postgres.run(&fleet.grounds.identity_database, open).await;
+            (count == "0").then_some(())
+        })
+        .await;
+        eventually("files are closed again", async || (open_files(&world) <= files + 64).then_some(())).await;
+    }
+}
+
+/// A call of one of several kinds. A registration that was answered gives its address.
+async fn one_call(world: &World, person: &Person, number: u64) -> Option<String> {
+    match number % 6 {
+        0 => {
+            let email = format!("cancelled.{number}@example.com");
+            let asked = RegisterRequest { email: email.clone(), password: PASSWORD.into() };
+            return world.accounts().register(asked).await.ok().map(|_| email);
+        }
+        1 => drop(world.try_sign_in(&person.email, &person.password).await),
+        2 => drop(person.accounts(world).get_me(GetMeRequest {}).await),
+        3 => drop(person.sessions(world).list_sessions(ListSessionsRequest::default()).await),
+        4 => drop(world.movies().list_movies(ListMoviesRequest::default()).await),
+        _ => {
+            let asked = RequestPasswordResetRequest { email: person.email.clone() };
+            drop(world.accounts().request_password_reset(asked).await);
+        }
+    }
+    None
+}
+
+/// The open files of a fleet's processes.
+fn open_files(world: &World) -> usize {
+    world.fleet().map_or(0, |fleet| fleet.processes().map(crate::harness::Process::open_files).sum())
+}

@@ -1,0 +1,6 @@
+//! Parts that fail, clients that go away, processes that are told to stop. F-06, Redis, stands with the revocations.
+
+mod cancelled;
+mod drain;
+mod postgres;
+mod start;

@@ -1,0 +1,126 @@
+//! An installation of processes: two identities, a catalogue and a gateway, on databases and a Redis of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::installation::with_usual;
+use super::postgres::Postgres;
+use super::process::{Process, quartet};
+use super::redis::Redis;
+use super::unique;
+
+/// A running fleet. Its processes end when it is dropped.
+pub struct Fleet {
+    pub identities: Vec<Process>,
+    pub catalogue: Process,
+    pub gateway: Process,
+    pub grounds: Grounds,
+}
+
+/// What the roles know each other by.
+pub const FLEET_SECRET: [u8; 32] = [8; 32];
+
+/// What a fleet stands on.
+#[derive(Clone)]
+pub struct Grounds {
+    pub postgres: Postgres,
+    pub redis: Arc<Redis>,
+    /// The names of the databases.
+    pub identity_database: String,
+    pub catalogue_database: String,
+    folder: Arc<tempfile::TempDir>,
+    flags: Vec<String>,
+}
+
+impl Grounds {
+    /// Makes databases, migrated, and a Redis. The flags go to every role.
+    pub async fn make(postgres: Postgres, flags: &[&str]) -> Grounds {
+        let number = format!("{}_{}", std::process::id(), unique());
+        let identity_database = format!("identity_{number}");
+        let catalogue_database = format!("catalogue_{number}");
+        let (identity, catalogue, redis) = tokio::join!(
+            postgres.create_database(&identity_database),
+            postgres.create_database(&catalogue_database),
+            Redis::start(),
+        );
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("mail")).unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let mut all = vec![
+            "--identity-database-url".to_owned(),
+            identity,
+            "--catalogue-database-url".to_owned(),
+            catalogue,
+            "--redis-url".to_owned(),
+            redis.url(),
+            "--master-key".to_owned(),
+            hex::encode([7; 32]),
+            "--fleet-secret".to_owned(),
+            hex::encode(FLEET_SECRET),
+            "--clock-file".to_owned(),
+            path("clock"),
+            "--mail-directory".to_owned(),
+            path("mail"),
+        ];
+        all.extend(with_usual(flags));
+        let redis = Arc::new(redis);
+        let folder = Arc::new(folder);
+        Grounds { postgres, redis, identity_database, catalogue_database, folder, flags: all }
+    }
+
+    /// Runs the migrations of both services.
+    pub async fn migrate(&self) {
+        let command = self.command("migrate", &[]);
+        let output = tokio::task::spawn_blocking(move || quartet(&command)).await.unwrap();
+        assert!(output.status.success(), "migrate: {}", output.stderr);
+    }
+
+    /// The command line of a tool or a role with what it needs to know of the fleet.
+    pub fn command(&self, words: &str, more: &[&str]) -> Vec<String> {
+        let mut command: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        command.extend(self.flags.iter().cloned());
+        command.extend(more.iter().map(|flag| (*flag).to_owned()));
+        command
+    }
+
+    /// The command line of a role.
+    pub fn role(&self, role: &str, more: &[&str]) -> Vec<String> {
+        let mut command = self.command(role, more);
+        command.extend(["--ephemeral".to_owned(), "--exit-with-stdin".to_owned()]);
+        command
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Fleet {
+    /// Starts a fleet on the run's PostgreSQL.
+    pub async fn start(flags: &[&str]) -> Fleet {
+        Fleet::start_on(Postgres::of_this_run(), flags).await
+    }
+
+    /// Starts a fleet on this PostgreSQL.
+    pub async fn start_on(postgres: Postgres, flags: &[&str]) -> Fleet {
+        let grounds = Grounds::make(postgres, flags).await;
+        grounds.migrate().await;
+        let identity = grounds.role("identity", &[]);
+        // Two of each would show nothing more: calls, tokens and revocations already cross processes.
+        let (one, two) = tokio::join!(Process::start(&identity), Process::start(&identity));
+        let identities = vec![one, two];
+        let addresses: Vec<String> = identities.iter().map(|process| process.started.listen.to_string()).collect();
+        let addresses = addresses.join(",");
+        let catalogue = grounds.role("catalogue", &["--identity-address", &addresses]);
+        let catalogue = Process::start(&catalogue).await;
+        let listen = catalogue.started.listen.to_string();
+        let gateway = grounds.role("gateway", &["--identity-address", &addresses, "--catalogue-address", &listen]);
+        let gateway = Process::start(&gateway).await;
+        Fleet { identities, catalogue, gateway, grounds }
+    }
+
+    /// Every process, identity's first.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.identities.iter().chain([&self.catalogue, &self.gateway])
+    }
+}

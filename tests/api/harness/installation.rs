@@ -1,0 +1,101 @@
+//! An installation that tests speak to, in one of two forms.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::embedded::Embedded;
+use super::fleet::Fleet;
+
+/// How installations are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything in this process, on SQLite.
+    Embedded,
+    /// A process for each role, on PostgreSQL and Redis.
+    Fleet,
+}
+
+impl Mode {
+    /// What `QUARTET_TEST_MODE` says.
+    pub fn of_this_run() -> Mode {
+        match std::env::var("QUARTET_TEST_MODE").as_deref() {
+            Err(_) | Ok("" | "embedded") => Mode::Embedded,
+            Ok("fleet") => Mode::Fleet,
+            Ok(other) => panic!("QUARTET_TEST_MODE is `{other}`, must be `embedded` or `fleet`"),
+        }
+    }
+}
+
+/// How installations are started unless a test says otherwise: passwords that cost little, and no limit that one machine with many
+/// tests would meet.
+const USUAL: [(&str, &str); 5] = [
+    ("--identity-bcrypt-cost", "4"),
+    ("--identity-mails-per-hour", "1000"),
+    ("--gateway-failed-sign-ins-per-minute", "1000000"),
+    ("--gateway-mails-per-minute", "1000000"),
+    ("--gateway-connections-per-address", "5000"),
+];
+
+/// These flags, and the usual ones that are not among them.
+pub fn with_usual(flags: &[&str]) -> Vec<String> {
+    let usual = USUAL.iter().filter(|(name, _)| !flags.contains(name));
+    let usual = usual.flat_map(|(name, value)| [*name, *value]);
+    flags.iter().copied().chain(usual).map(str::to_owned).collect()
+}
+
+/// An installation. It ends when it is dropped.
+pub enum Installation {
+    Embedded(Embedded),
+    Fleet(Fleet),
+}
+
+impl Installation {
+    /// Starts an installation of this run's mode, with these flags beside the usual ones.
+    pub async fn start(flags: &[&str]) -> Installation {
+        match Mode::of_this_run() {
+            Mode::Embedded => Installation::Embedded(Embedded::start(flags).await),
+            Mode::Fleet => Installation::Fleet(Fleet::start(flags).await),
+        }
+    }
+
+    pub fn gateway(&self) -> SocketAddr {
+        match self {
+            Installation::Embedded(embedded) => embedded.started.listen,
+            Installation::Fleet(fleet) => fleet.gateway.started.listen,
+        }
+    }
+
+    /// The gateway's own admin port.
+    pub fn admin(&self) -> SocketAddr {
+        match self {
+            Installation::Embedded(embedded) => embedded.started.admin,
+            Installation::Fleet(fleet) => fleet.gateway.started.admin,
+        }
+    }
+
+    /// Every process's control port, identity's first.
+    pub fn controls(&self) -> Vec<SocketAddr> {
+        match self {
+            Installation::Embedded(embedded) => vec![embedded.started.control],
+            Installation::Fleet(fleet) => fleet.processes().map(|process| process.started.control).collect(),
+        }
+    }
+
+    /// The data directory, where there is one.
+    pub fn data(&self) -> Option<PathBuf> {
+        match self {
+            Installation::Embedded(embedded) => Some(embedded.started.data.clone()),
+            Installation::Fleet(_) => None,
+        }
+    }
+}
+
+/// Where a process listens.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The role's own port: the gateway's when all is in one process.
+    pub listen: SocketAddr,
+    pub control: SocketAddr,
+    pub admin: SocketAddr,
+    pub data: PathBuf,
+}

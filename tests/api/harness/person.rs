@@ -1,0 +1,159 @@
+//! People who use the installation.
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+use quartet_proto::catalogue::v1::import_service_client::ImportServiceClient;
+use quartet_proto::identity::v1::account_service_client::AccountServiceClient;
+use quartet_proto::identity::v1::activate_request::Proof;
+use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
+use quartet_proto::identity::v1::{
+    ActivateRequest, RefreshRequest, RefreshResponse, RegisterRequest, SignInRequest, SignInResponse,
+};
+use tonic::Status;
+
+use super::process::quartet;
+use super::unique;
+use super::world::{Bearer, World};
+
+/// The password of everybody who has no reason for another.
+pub const PASSWORD: &str = "Correct1!horse";
+
+/// Somebody who has registered and not yet activated the account.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    pub email: String,
+    pub password: String,
+    pub account_id: String,
+}
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub email: String,
+    pub password: String,
+    pub account_id: String,
+    pub session_id: String,
+    pub access_token: String,
+    pub refresh_token: String,
+}
+
+impl Person {
+    pub fn accounts(&self, world: &World) -> AccountServiceClient<Bearer> {
+        world.as_token(&self.access_token).accounts()
+    }
+
+    pub fn sessions(&self, world: &World) -> SessionServiceClient<Bearer> {
+        world.as_token(&self.access_token).sessions()
+    }
+
+    pub fn imports(&self, world: &World) -> ImportServiceClient<Bearer> {
+        world.as_token(&self.access_token).imports()
+    }
+
+    /// Takes over what a refresh answered.
+    pub fn renewed(&mut self, tokens: RefreshResponse) {
+        self.access_token = tokens.access_token;
+        self.refresh_token = tokens.refresh_token;
+    }
+
+    fn new(email: &str, password: &str, tokens: SignInResponse) -> Person {
+        Person {
+            email: email.to_owned(),
+            password: password.to_owned(),
+            account_id: tokens.account_id,
+            session_id: tokens.session_id,
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+        }
+    }
+}
+
+impl World {
+    /// An address that nobody has.
+    pub fn address(&self, prefix: &str) -> String {
+        format!("{prefix}.{}@example.com", unique())
+    }
+
+    /// Registers somebody.
+    pub async fn register(&self, prefix: &str) -> Registered {
+        let (email, password) = (self.address(prefix), PASSWORD.to_owned());
+        let asked = RegisterRequest { email: email.clone(), password: password.clone() };
+        let account_id = self.accounts().register(asked).await.expect("not registered").into_inner().account_id;
+        Registered { email, password, account_id }
+    }
+
+    /// Registers somebody and activates the account by the mail's link.
+    pub async fn activated(&self, prefix: &str) -> Registered {
+        let registered = self.register(prefix).await;
+        let token = self.mail_token(&registered.email).await;
+        let asked = ActivateRequest { email: registered.email.clone(), proof: Some(Proof::Token(token)) };
+        self.accounts().activate(asked).await.expect("not activated");
+        registered
+    }
+
+    /// Registers somebody, activates the account and signs in.
+    pub async fn sign_up(&self, prefix: &str) -> Person {
+        let registered = self.activated(prefix).await;
+        self.sign_in(&registered.email, &registered.password).await
+    }
+
+    /// Signs in, which must go well.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Person {
+        let tokens = self.try_sign_in(email, password).await.expect("not signed in");
+        Person::new(email, password, tokens)
+    }
+
+    pub async fn try_sign_in(&self, email: &str, password: &str) -> Result<SignInResponse, Status> {
+        let asked = SignInRequest { email: email.to_owned(), password: password.to_owned() };
+        self.sessions().sign_in(asked).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn try_refresh(&self, refresh_token: &str) -> Result<RefreshResponse, Status> {
+        let asked = RefreshRequest { refresh_token: refresh_token.to_owned() };
+        self.sessions().refresh(asked).await.map(tonic::Response::into_inner)
+    }
+
+    /// Gives somebody a role and the token that says so, past the contracts: they have no rpc for it yet.
+    pub async fn with_role(&self, person: &mut Person, role: &str) {
+        let id = person.account_id.replace('-', "");
+        let now = "2026-01-01 00:00:00";
+        match self.fleet() {
+            Some(fleet) => {
+                let sql = format!("insert into account_role values (decode('{id}', 'hex'), '{role}', '{now}')");
+                fleet.grounds.postgres.run(&fleet.grounds.identity_database, &sql).await;
+            }
+            None => {
+                let path = self.data().unwrap().join("identity.db");
+                let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                store.batch_execute("pragma busy_timeout = 5000").unwrap();
+                store.batch_execute(&format!("insert into account_role values (x'{id}', '{role}', '{now}')")).unwrap();
+            }
+        }
+        let renewed = self.try_refresh(&person.refresh_token).await.expect("not renewed");
+        person.renewed(renewed);
+    }
+
+    /// An administrator, made as the machine's operator makes one.
+    pub async fn admin(&self) -> Person {
+        let email = self.address("admin");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), PASSWORD).unwrap();
+        let password_file = file.path().to_str().unwrap();
+        let command = match self.fleet() {
+            Some(fleet) => {
+                let words = format!("admin create {email}");
+                fleet.grounds.command(&words, &["--password-file", password_file])
+            }
+            None => {
+                let data = self.data().unwrap();
+                let data = data.to_str().unwrap();
+                ["admin", "create", &email, "--password-file", password_file, "--data", data]
+                    .map(str::to_owned)
+                    .to_vec()
+            }
+        };
+        let output = tokio::task::spawn_blocking(move || quartet(&command)).await.unwrap();
+        assert!(output.status.success(), "admin create: {output:?}");
+        self.sign_in(&email, PASSWORD).await
+    }
+}

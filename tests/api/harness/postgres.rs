@@ -1,0 +1,101 @@
+//! PostgreSQL, as `tests/run` has made it.
+
+use std::process::{Command, Stdio};
+
+/// A PostgreSQL server: one that `tests/run` started for the whole run, or one of a test's own.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    /// `postgres://user@127.0.0.1:5432`, without a database.
+    pub url: String,
+}
+
+impl Postgres {
+    /// The run's own.
+    pub fn of_this_run() -> Postgres {
+        let url =
+            std::env::var("QUARTET_TEST_POSTGRES").expect("QUARTET_TEST_POSTGRES is not set: use `tests/run fleet`");
+        Postgres { url }
+    }
+
+    /// Makes a database and answers its address.
+    pub async fn create_database(&self, name: &str) -> String {
+        self.run("postgres", &format!("create database {name}")).await;
+        self.database(name)
+    }
+
+    pub fn database(&self, name: &str) -> String {
+        format!("{}/{name}", self.url)
+    }
+
+    /// Runs a statement with psql and answers what it prints: lines of columns with `|` between them.
+    pub async fn run(&self, database: &str, sql: &str) -> String {
+        let mut command = Command::new(program("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        command.arg(self.database(database)).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("no psql");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Every row of a database as text.
+    pub async fn dump(&self, database: &str) -> String {
+        let mut command = Command::new(program("pg_dump"));
+        command.args(["--data-only", "--inserts"]).arg(self.database(database)).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("no pg_dump");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// A program of the PostgreSQL that `tests/run` found.
+fn program(name: &str) -> String {
+    match std::env::var("QUARTET_TEST_POSTGRES_BIN") {
+        Ok(folder) => format!("{folder}/{name}"),
+        Err(_) => name.to_owned(),
+    }
+}
+
+/// A server of a test's own, which it stops and starts again. It ends with the test.
+pub struct OwnPostgres {
+    pub server: Postgres,
+    folder: tempfile::TempDir,
+    keeper: std::process::Child,
+}
+
+impl OwnPostgres {
+    pub async fn start() -> OwnPostgres {
+        let folder = tempfile::tempdir().unwrap();
+        let port = super::process::free_port();
+        // The script runs a server until its standard input ends.
+        let keeper = Command::new(super::repository("tests/postgres"))
+            .arg("keep")
+            .arg(folder.path())
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("tests/postgres does not run");
+        let server = Postgres { url: format!("postgres://postgres@127.0.0.1:{port}") };
+        super::within(std::time::Duration::from_secs(30), "PostgreSQL answers", async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
+        OwnPostgres { server, folder, keeper }
+    }
+
+    /// Stops, starts or freezes the server: `stop`, `start`, `freeze`, `thaw`.
+    pub async fn act(&self, action: &str) {
+        let mut command = Command::new(super::repository("tests/postgres"));
+        command.arg(action).arg(self.folder.path()).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{action}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}

@@ -1,0 +1,195 @@
+//! The executable as a process of its own: this very binary, run again as `harness::role`.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::installation::Started;
+
+/// Names the arguments to a process that is to be the executable. Not `QUARTET_…`: those are settings of the executable.
+pub const ARGUMENTS: &str = "TESTED_EXECUTABLE_ARGUMENTS";
+/// Between two arguments.
+pub const SEPARATOR: char = '\u{1f}';
+/// Written before the first output of the executable, after what the test runner has to say.
+pub const BEGIN: &str = "\u{1e}";
+
+/// A command that runs the executable with these arguments, without the settings of this process's environment.
+pub fn quartet_command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
+    let list: Vec<String> = arguments.iter().map(|argument| argument.as_ref().to_str().unwrap().to_owned()).collect();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "harness::role::a_process_of_the_installation", "--nocapture", "--test-threads=1"]);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUARTET_")) {
+        command.env_remove(name);
+    }
+    command.env(ARGUMENTS, list.join(&SEPARATOR.to_string()));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a command of the executable has printed, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the executable to its end.
+pub fn quartet<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
+    let output = quartet_command(arguments).stdin(Stdio::null()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = stdout.split_once(BEGIN).map(|(_, own)| own.to_owned()).unwrap_or(stdout);
+    Output { status: output.status, stdout, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
+/// A role that runs. It ends when this is dropped, and also when the tests are killed: it watches its standard input.
+pub struct Process {
+    pub started: Started,
+    pub log: Log,
+    child: Child,
+}
+
+impl Process {
+    /// Starts a role and waits for the line that says where it listens.
+    pub async fn start(arguments: &[String]) -> Process {
+        let arguments = arguments.to_vec();
+        tokio::task::spawn_blocking(move || Process::spawn(&arguments).ready()).await.unwrap()
+    }
+
+    /// Starts a role without waiting for it.
+    pub fn spawn(arguments: &[String]) -> Starting {
+        let mut child = quartet_command(arguments).spawn().unwrap();
+        let log = Log::keep(child.stderr.take().unwrap());
+        let stdout = child.stdout.take().unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            let mut line = String::new();
+            while stdout.read_line(&mut line).is_ok_and(|length| length > 0) {
+                if let Some(started) = line.find('{').and_then(|at| parse(&line[at..])) {
+                    let _ = tell.send(started);
+                    break;
+                }
+                line.clear();
+            }
+            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+        });
+        Starting { child, told, log }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end, for `limit` at most.
+    pub async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        None
+    }
+
+    /// How many files the process has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// A role that has not said yet where it listens.
+pub struct Starting {
+    child: Child,
+    told: mpsc::Receiver<Started>,
+    log: Log,
+}
+
+impl Starting {
+    /// Waits for the line that says where it listens.
+    pub fn ready(self) -> Process {
+        let Starting { mut child, told, log } = self;
+        match told.recv_timeout(Duration::from_secs(30)) {
+            Ok(started) => Process { started, log, child },
+            Err(_) => {
+                let status = child.try_wait().unwrap();
+                end(&mut child);
+                panic!("a role does not start ({status:?}): {}", log.text());
+            }
+        }
+    }
+}
+
+/// Ends a process that we started: by its standard input's end, and by force if it had been stopped or does not listen.
+fn end(child: &mut Child) {
+    drop(child.stdin.take());
+    let _ = kill_process(Pid::from_child(child), Signal::CONT);
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What a process has written to its standard error, the first part of it.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    const KEPT: usize = 1024 * 1024;
+
+    /// Reads along, into a file too where `QUARTET_TEST_LOGS` names a folder.
+    fn keep(stderr: ChildStderr) -> Log {
+        let log = Log::default();
+        let kept = log.clone();
+        let file = std::env::var("QUARTET_TEST_LOGS").map(|folder| format!("{folder}/{}.log", super::unique()));
+        let mut file = file.ok().and_then(|path| File::create(path).ok());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(file) = &mut file {
+                    let _ = writeln!(file, "{line}");
+                }
+                let mut text = kept.0.lock().unwrap();
+                if text.len() < Log::KEPT {
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            }
+        });
+        log
+    }
+
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn parse(line: &str) -> Option<Started> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let address = |name: &str| line.get(name)?.as_str()?.parse().ok();
+    Some(Started {
+        listen: address("listen")?,
+        control: address("control")?,
+        admin: address("admin")?,
+        data: line.get("data").and_then(Value::as_str).unwrap_or_default().into(),
+    })
+}
+
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

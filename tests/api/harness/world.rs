@@ -1,0 +1,288 @@
+//! An installation as a test sees it: clients, mail, time and faults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use quartet_chassis::auth::Auth;
+use quartet_chassis::clock::Clock;
+use quartet_chassis::crypt::MasterKey;
+use quartet_proto::catalogue::v1::import_service_client::ImportServiceClient;
+use quartet_proto::catalogue::v1::movie_service_client::MovieServiceClient;
+use quartet_proto::catalogue::v1::taxonomy_service_client::TaxonomyServiceClient;
+use quartet_proto::control::v1::control_service_client::ControlServiceClient;
+use quartet_proto::control::v1::{Fault, ListMailsRequest, Mail, MoveClockRequest, SetFaultRequest};
+use quartet_proto::identity::v1::account_service_client::AccountServiceClient;
+use quartet_proto::identity::v1::key_service_client::KeyServiceClient;
+use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
+use tokio::sync::OnceCell;
+use tonic::transport::{Channel, Endpoint};
+use tower::Service;
+
+use super::fleet::{FLEET_SECRET, Fleet};
+use super::installation::Installation;
+use super::process::{Output, quartet};
+use super::times::Stopwatch;
+use super::{eventually, mail};
+
+/// An installation, and clients that belong to the runtime of the test that asked for it.
+pub struct World {
+    installation: Arc<Installation>,
+    channel: Channel,
+    _stopwatch: Stopwatch,
+}
+
+static SHARED: OnceCell<Arc<Installation>> = OnceCell::const_new();
+
+impl World {
+    /// The one that all tests of the run share.
+    pub async fn shared() -> World {
+        let stopwatch = Stopwatch::start();
+        let shared = SHARED.get_or_init(|| async { Arc::new(Installation::start(&[]).await) }).await;
+        World::of(shared.clone(), stopwatch)
+    }
+
+    /// One of the test's own, gone when it is dropped.
+    pub async fn own() -> World {
+        World::with(&[]).await
+    }
+
+    /// One of the test's own with these flags at every role.
+    pub async fn with(flags: &[&str]) -> World {
+        let stopwatch = Stopwatch::start();
+        World::of(Arc::new(Installation::start(flags).await), stopwatch)
+    }
+
+    /// One of the test's own from a fleet that it has put together itself.
+    pub fn from_fleet(fleet: Fleet) -> World {
+        World::of(Arc::new(Installation::Fleet(fleet)), Stopwatch::start())
+    }
+
+    fn of(installation: Arc<Installation>, stopwatch: Stopwatch) -> World {
+        let channel = channel(installation.gateway());
+        World { installation, channel, _stopwatch: stopwatch }
+    }
+
+    pub fn is_fleet(&self) -> bool {
+        self.fleet().is_some()
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        !self.is_fleet()
+    }
+
+    /// The processes, in a fleet.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        match &*self.installation {
+            Installation::Fleet(fleet) => Some(fleet),
+            Installation::Embedded(_) => None,
+        }
+    }
+
+    pub fn gateway(&self) -> SocketAddr {
+        self.installation.gateway()
+    }
+
+    /// The gateway's admin port: liveness, readiness, metrics.
+    pub fn admin_port(&self) -> SocketAddr {
+        self.installation.admin()
+    }
+
+    /// The data directory, when everything is in one process.
+    pub fn data(&self) -> Option<PathBuf> {
+        self.installation.data()
+    }
+
+    /// A role's own ports, past the gateway. None where everything is in one process.
+    pub fn direct(&self, role: &str) -> Vec<SocketAddr> {
+        let Some(fleet) = self.fleet() else { return Vec::new() };
+        match role {
+            "identity" => fleet.identities.iter().map(|process| process.started.listen).collect(),
+            "catalogue" => vec![fleet.catalogue.started.listen],
+            _ => panic!("no role `{role}`"),
+        }
+    }
+
+    /// The connection to the gateway.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Clients that show this access token.
+    pub fn as_token(&self, token: &str) -> Clients {
+        Clients(Bearer::new(self.channel(), Some(token)))
+    }
+
+    /// Clients without a token.
+    pub fn anonymous(&self) -> Clients {
+        Clients(Bearer::new(self.channel(), None))
+    }
+
+    pub fn accounts(&self) -> AccountServiceClient<Bearer> {
+        self.anonymous().accounts()
+    }
+
+    pub fn sessions(&self) -> SessionServiceClient<Bearer> {
+        self.anonymous().sessions()
+    }
+
+    pub fn keys(&self) -> KeyServiceClient<Bearer> {
+        self.anonymous().keys()
+    }
+
+    pub fn movies(&self) -> MovieServiceClient<Bearer> {
+        self.anonymous().movies()
+    }
+
+    pub fn taxonomy(&self) -> TaxonomyServiceClient<Bearer> {
+        self.anonymous().taxonomy()
+    }
+
+    pub fn imports(&self) -> ImportServiceClient<Bearer> {
+        self.anonymous().imports()
+    }
+
+    /// The port of identity's control service.
+    pub fn control_port(&self) -> SocketAddr {
+        self.installation.controls()[0]
+    }
+
+    /// The control service of identity's process.
+    pub fn control(&self) -> ControlServiceClient<Channel> {
+        ControlServiceClient::new(channel(self.control_port()))
+    }
+
+    /// A token by which a service of this very installation would show itself to a context.
+    pub fn service_token(&self, context: &str) -> String {
+        let auth = match self.fleet() {
+            Some(fleet) => Auth::new(Clock::movable(&fleet.grounds.path("clock")).unwrap(), &FLEET_SECRET),
+            None => {
+                let master = MasterKey::read_or_create(&self.data().unwrap().join("master.key")).unwrap();
+                Auth::new(Clock::System, &master.derive("service tokens"))
+            }
+        };
+        auth.service_token("gateway", context).unwrap()
+    }
+
+    /// The mails to an address, the oldest first.
+    pub async fn mails(&self, to: &str) -> Vec<Mail> {
+        let asked = ListMailsRequest { to: to.to_owned() };
+        self.control().list_mails(asked).await.expect("no mails").into_inner().mails
+    }
+
+    /// The last mail to an address, once there is one.
+    pub async fn last_mail(&self, to: &str) -> Mail {
+        eventually("a mail", async || self.mails(to).await.pop()).await
+    }
+
+    /// The token of the link in the last mail to an address.
+    pub async fn mail_token(&self, to: &str) -> String {
+        mail::token(&self.last_mail(to).await)
+    }
+
+    /// The code in the last mail to an address.
+    pub async fn mail_code(&self, to: &str) -> String {
+        mail::code(&self.last_mail(to).await)
+    }
+
+    /// Moves the clock of the whole installation forward. Only in a world of the test's own.
+    pub async fn move_clock(&self, step: Duration) {
+        self.assert_own();
+        let step = MoveClockRequest { offset_milliseconds: step.as_millis() as i64 };
+        self.control().move_clock(step).await.expect("the clock does not move");
+    }
+
+    /// Makes a part of every process fail, or work again. Only in a world of the test's own.
+    pub async fn fault(&self, fault: Fault, failing: bool) {
+        self.assert_own();
+        for control in self.installation.controls() {
+            let asked = SetFaultRequest { fault: fault.into(), failing };
+            ControlServiceClient::new(channel(control)).set_fault(asked).await.expect("the fault can't be set");
+        }
+    }
+
+    /// Runs a command of the executable to its end.
+    pub async fn quartet(&self, arguments: &[&str]) -> Output {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        tokio::task::spawn_blocking(move || quartet(&arguments)).await.unwrap()
+    }
+
+    fn assert_own(&self) {
+        let shared = SHARED.get().is_some_and(|shared| Arc::ptr_eq(shared, &self.installation));
+        assert!(!shared, "other tests use this world: take one of your own");
+    }
+}
+
+/// A connection to a port, made when it is first used.
+pub fn channel(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+}
+
+/// A client for each service.
+#[derive(Clone)]
+pub struct Clients(Bearer);
+
+impl Clients {
+    pub fn new(channel: Channel, token: Option<&str>) -> Clients {
+        Clients(Bearer::new(channel, token))
+    }
+
+    pub fn accounts(&self) -> AccountServiceClient<Bearer> {
+        AccountServiceClient::new(self.0.clone())
+    }
+
+    pub fn sessions(&self) -> SessionServiceClient<Bearer> {
+        SessionServiceClient::new(self.0.clone())
+    }
+
+    pub fn keys(&self) -> KeyServiceClient<Bearer> {
+        KeyServiceClient::new(self.0.clone())
+    }
+
+    pub fn movies(&self) -> MovieServiceClient<Bearer> {
+        MovieServiceClient::new(self.0.clone())
+    }
+
+    pub fn taxonomy(&self) -> TaxonomyServiceClient<Bearer> {
+        TaxonomyServiceClient::new(self.0.clone())
+    }
+
+    pub fn imports(&self) -> ImportServiceClient<Bearer> {
+        ImportServiceClient::new(self.0.clone())
+    }
+}
+
+/// A connection that shows an access token with every call.
+#[derive(Clone)]
+pub struct Bearer {
+    channel: Channel,
+    token: Option<HeaderValue>,
+}
+
+impl Bearer {
+    pub fn new(channel: Channel, token: Option<&str>) -> Bearer {
+        let token = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        Bearer { channel, token }
+    }
+}
+
+impl Service<http::Request<tonic::body::Body>> for Bearer {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = tonic::transport::Error;
+    type Future = <Channel as Service<http::Request<tonic::body::Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
+        if let Some(token) = &self.token {
+            request.headers_mut().insert(AUTHORIZATION, token.clone());
+        }
+        self.channel.call(request)
+    }
+}

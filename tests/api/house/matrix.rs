@@ -1,0 +1,160 @@
+//! Who may call what. The matrix is made from the contracts: an rpc that nobody has added here fails the build.
+
+use quartet_chassis::auth::access::Access;
+
+use super::{Rpc, rpcs};
+use crate::harness::prelude::*;
+use crate::harness::{channel, raw};
+
+/// Every rpc, and who may call it.
+const STATED: &str = "
+/quartet.catalogue.v1.ImportService/ImportMovieFile: moderator, admin
+/quartet.catalogue.v1.ImportService/ImportMovies: moderator, admin
+/quartet.catalogue.v1.MovieService/GetMovie: public
+/quartet.catalogue.v1.MovieService/ListMovies: public
+/quartet.catalogue.v1.TaxonomyService/ListActors: public
+/quartet.catalogue.v1.TaxonomyService/ListCountries: public
+/quartet.catalogue.v1.TaxonomyService/ListGenres: public
+/quartet.catalogue.v1.TaxonomyService/ListLanguages: public
+/quartet.control.v1.ControlService/ListMails: public
+/quartet.control.v1.ControlService/MoveClock: public
+/quartet.control.v1.ControlService/SetFault: public
+/quartet.identity.v1.AccountService/Activate: public
+/quartet.identity.v1.AccountService/CompletePasswordReset: public
+/quartet.identity.v1.AccountService/GetMe: account
+/quartet.identity.v1.AccountService/Register: public
+/quartet.identity.v1.AccountService/RequestPasswordReset: public
+/quartet.identity.v1.AccountService/ResendActivation: public
+/quartet.identity.v1.AccountService/VerifyResetCode: public
+/quartet.identity.v1.AdministrationService/CreateAdministrator: operator
+/quartet.identity.v1.KeyService/GetJwks: public
+/quartet.identity.v1.KeyService/RotateKeys: operator
+/quartet.identity.v1.RevocationService/WatchRevocations: service
+/quartet.identity.v1.SessionService/Introspect: service
+/quartet.identity.v1.SessionService/ListSessions: account
+/quartet.identity.v1.SessionService/Refresh: public
+/quartet.identity.v1.SessionService/RevokeAllSessions: account
+/quartet.identity.v1.SessionService/RevokeSession: account
+/quartet.identity.v1.SessionService/SignIn: public
+/quartet.identity.v1.SessionService/SignOut: account
+";
+
+#[test]
+fn every_rpc_states_who_may_call_it() {
+    let state = |rpc: &Rpc| match &rpc.rule.access {
+        Access::Public => "public".to_owned(),
+        Access::Optional => "optional".to_owned(),
+        Access::Account => "account".to_owned(),
+        Access::Roles(roles) => roles.join(", "),
+        Access::Service => "service".to_owned(),
+        Access::Operator => "operator".to_owned(),
+    };
+    let stated: Vec<String> = rpcs().iter().map(|rpc| format!("{}: {}", rpc.path, state(rpc))).collect();
+    assert_eq!(stated, STATED.trim().lines().collect::<Vec<_>>());
+}
+
+/// Somebody who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Anonymous,
+    Forged,
+    User,
+    Moderator,
+    Admin,
+    Service,
+}
+
+const KINDS: [Kind; 6] = [Kind::Anonymous, Kind::Forged, Kind::User, Kind::Moderator, Kind::Admin, Kind::Service];
+
+/// What is to come of a call, as far as the access rule goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The handler sees it, whatever it then makes of an empty message.
+    Admitted,
+    /// There is no token that counts.
+    Unauthenticated,
+    RoleMissing,
+    /// Outside there is no such rpc.
+    Unknown,
+}
+
+fn expected(rpc: &Rpc, kind: Kind, through_gateway: bool) -> Verdict {
+    let has_account = matches!(kind, Kind::User | Kind::Moderator | Kind::Admin);
+    match &rpc.rule.access {
+        Access::Operator => Verdict::Unknown,
+        Access::Service if through_gateway => Verdict::Unknown,
+        Access::Service if kind == Kind::Service => Verdict::Admitted,
+        Access::Service => Verdict::Unauthenticated,
+        Access::Public => Verdict::Admitted,
+        Access::Optional if has_account || kind == Kind::Anonymous => Verdict::Admitted,
+        Access::Account if has_account => Verdict::Admitted,
+        Access::Roles(roles) if has_account => {
+            let has_role = roles.iter().any(|role| role.eq_ignore_ascii_case(&format!("{kind:?}")));
+            if has_role { Verdict::Admitted } else { Verdict::RoleMissing }
+        }
+        _ => Verdict::Unauthenticated,
+    }
+}
+
+fn verdict(result: Result<bytes::Bytes, tonic::Status>) -> Verdict {
+    let Err(status) = result else { return Verdict::Admitted };
+    let refused = Refusal::from(status);
+    match refused.is() {
+        (Code::Unauthenticated, "TOKEN_MISSING" | "TOKEN_INVALID") => Verdict::Unauthenticated,
+        (Code::PermissionDenied, "ROLE_MISSING") => Verdict::RoleMissing,
+        (Code::Unimplemented, "METHOD_UNKNOWN") => Verdict::Unknown,
+        (Code::InvalidArgument | Code::NotFound, _) | (Code::Ok, _) => Verdict::Admitted,
+        // What SignIn or Refresh say of an empty message would be INVALID_ARGUMENT; anything else is no answer to this question.
+        other => panic!("{other:?}: {refused:?}"),
+    }
+}
+
+struct People {
+    world: World,
+    moderator: Person,
+    admin: Person,
+    user: Person,
+}
+
+impl People {
+    async fn of(world: World) -> People {
+        let mut moderator = world.sign_up("moderator").await;
+        world.with_role(&mut moderator, "moderator").await;
+        let (admin, user) = (world.admin().await, world.sign_up("user").await);
+        People { world, moderator, admin, user }
+    }
+
+    /// A token of a session of its own, since some rpcs end it.
+    async fn token(&self, kind: Kind, context: &str) -> Option<String> {
+        let person = match kind {
+            Kind::Anonymous => return None,
+            Kind::Forged => return Some(crate::identity::token::self_signed(&self.user.access_token)),
+            Kind::Service => return Some(self.world.service_token(context)),
+            Kind::User => &self.user,
+            Kind::Moderator => &self.moderator,
+            Kind::Admin => &self.admin,
+        };
+        Some(self.world.sign_in(&person.email, &person.password).await.access_token)
+    }
+}
+
+#[tokio::test]
+async fn s20_s21_every_rpc_admits_whom_its_contract_names_and_nobody_else() {
+    let people = People::of(World::own().await).await;
+    let mut wrong = Vec::new();
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.context() != "control") {
+        let mut ways = vec![(people.world.channel(), true)];
+        ways.extend(people.world.direct(rpc.context()).into_iter().map(|address| (channel(address), false)));
+        for (way, through_gateway) in ways {
+            for kind in KINDS {
+                let token = people.token(kind, rpc.context()).await;
+                let result = raw::call(way.clone(), &rpc.path, token.as_deref(), Vec::new()).await;
+                let (found, expected) = (verdict(result), expected(&rpc, kind, through_gateway));
+                if found != expected {
+                    wrong.push(format!("{} {kind:?} gateway {through_gateway}: {found:?}, not {expected:?}", rpc.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

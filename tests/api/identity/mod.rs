@@ -1,0 +1,11 @@
+//! Accounts, sessions and tokens.
+
+mod account;
+mod challenge;
+mod key;
+mod outage;
+mod parallel;
+mod password;
+mod revocation;
+mod session;
+pub mod token;

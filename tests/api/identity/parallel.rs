@@ -1,0 +1,101 @@
+//! Refreshes that come together or whose answers are lost.
+
+use std::collections::HashSet;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::harness::prelude::*;
+use crate::harness::{Clients, channel};
+
+/// Refreshes with one token, all at once, and checks that one live successor is left and that it works.
+async fn together(count: usize) {
+    let world = World::shared().await;
+    let ada = world.sign_up("parallel").await;
+    let calls: Vec<_> = (0..count)
+        .map(|_| {
+            let (mut sessions, refresh_token) = (world.sessions(), ada.refresh_token.clone());
+            tokio::spawn(async move { sessions.refresh(RefreshRequest { refresh_token }).await })
+        })
+        .collect();
+    let mut leaves = HashSet::new();
+    for call in calls {
+        leaves.insert(call.await.unwrap().expect("nobody is signed out").into_inner().refresh_token);
+    }
+    assert_eq!(leaves.len(), 1);
+    let leaf = leaves.into_iter().next().unwrap();
+    let renewed = world.try_refresh(&leaf).await.expect("the leaf lives");
+    world.as_token(&renewed.access_token).accounts().get_me(GetMeRequest {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn s25_two_parallel_refreshes_leave_one_leaf() {
+    for _ in 0..if std::env::var("QUARTET_TEST_LONG").is_ok() { 1000 } else { 20 } {
+        together(2).await;
+    }
+}
+
+#[tokio::test]
+async fn s25_ten_parallel_refreshes_leave_one_leaf() {
+    for _ in 0..if std::env::var("QUARTET_TEST_LONG").is_ok() { 1000 } else { 5 } {
+        together(10).await;
+    }
+}
+
+#[tokio::test]
+async fn s25_a_hundred_parallel_refreshes_leave_one_leaf() {
+    together(100).await;
+}
+
+#[tokio::test]
+async fn s25_whoever_lost_the_answer_asks_again_and_stays_signed_in() {
+    let world = World::shared().await;
+    let mut ada = world.sign_up("cut").await;
+    for _ in 0..10 {
+        let proxy = cutting_proxy(world.gateway()).await;
+        let mut sessions = Clients::new(channel(proxy), None).sessions();
+        let asked = RefreshRequest { refresh_token: ada.refresh_token.clone() };
+        sessions.refresh(asked).await.expect_err("the answer was cut off");
+        let renewed = world.try_refresh(&ada.refresh_token).await.expect("still signed in");
+        ada.renewed(renewed);
+    }
+    ada.accounts(&world).get_me(GetMeRequest {}).await.unwrap();
+}
+
+/// A way to the gateway that closes when the answer to the first call begins.
+async fn cutting_proxy(gateway: std::net::SocketAddr) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = tokio::net::TcpStream::connect(gateway).await.unwrap();
+        let (mut from_client, mut from_server) = ([0; 16384], [0; 16384]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut from_client) => match read {
+                    Ok(length) if length > 0 => server.write_all(&from_client[..length]).await.unwrap(),
+                    _ => return,
+                },
+                read = server.read(&mut from_server) => match read {
+                    Ok(length) if length > 0 && !has_headers(&from_server[..length]) => {
+                        client.write_all(&from_server[..length]).await.unwrap();
+                    }
+                    _ => return,
+                },
+            }
+        }
+    });
+    address
+}
+
+/// Whether HTTP/2 frames hold a HEADERS frame: the answer to a call begins.
+fn has_headers(mut bytes: &[u8]) -> bool {
+    while let Some((head, rest)) = bytes.split_at_checked(9) {
+        if head[3] == 1 {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        bytes = rest.get(length..).unwrap_or_default();
+    }
+    false
+}
