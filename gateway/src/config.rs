@@ -7,6 +7,7 @@ use crate::limit::Network;
 /// Settings of the gateway.
 #[derive(clap::Args, Debug, Clone)]
 #[command(next_help_heading = "Gateway")]
+#[group(skip)]
 pub struct Config {
     /// PEM file with the certificate and its chain. With it and the key the port speaks TLS; a changed file is read again
     #[arg(

@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use tower_http::cors::CorsLayer;
 
 use crate::config::Config;
-use crate::ending::Ending;
+use crate::ending::ending;
 use crate::headers::{RequestIds, strip_ours};
 use crate::limit::{Accounts, Client, Peers, SignIn};
 use crate::meter::{Meter, code};
@@ -120,7 +120,7 @@ impl Edge {
             sign_in.forgive();
         }
         if method.has_stream_answer {
-            return Ok(answer.map(|body| Ending::new(body, deadline, &self.shared.drain)));
+            return Ok(answer.map(|body| ending(body, deadline, &self.shared.drain)));
         }
         Ok(answer)
     }

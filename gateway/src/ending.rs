@@ -16,29 +16,27 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-/// The body of a stream's answer. It ends with the stream, at the call's deadline, or a while after the process was told to stop.
-pub struct Ending {
-    body: Option<Body>,
-    end: BoxFuture<'static, Failure>,
+/// The body of a stream's answer that ends with the stream, at the call's deadline, or a while after the process was told to stop.
+pub fn ending(body: Body, deadline: Option<Instant>, drain: &Drain) -> Body {
+    let drain = drain.clone();
+    let end = Box::pin(async move {
+        let over = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => deadline::exceeded(),
+            () = drain.streams_end() => shutting_down(),
+        }
+    });
+    Body::new(Ending { body: Some(body), end })
 }
 
-impl Ending {
-    pub fn new(body: Body, deadline: Option<Instant>, drain: &Drain) -> Body {
-        let drain = drain.clone();
-        let end = Box::pin(async move {
-            let over = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = over => deadline::exceeded(),
-                () = drain.streams_end() => shutting_down(),
-            }
-        });
-        Body::new(Ending { body: Some(body), end })
-    }
+struct Ending {
+    body: Option<Body>,
+    end: BoxFuture<'static, Failure>,
 }
 
 fn shutting_down() -> Failure {
