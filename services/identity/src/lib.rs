@@ -1,0 +1,148 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod challenge;
+mod config;
+mod email;
+mod error;
+mod hasher;
+mod jobs;
+mod keys;
+mod letter;
+mod password;
+mod refresh;
+mod role;
+mod schema;
+mod spread;
+mod store;
+mod token;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use futures_util::future::BoxFuture;
+use quartet_chassis::bus::Bus;
+use quartet_chassis::db::{Db, Migrations};
+use quartet_chassis::guard::Guard;
+use quartet_chassis::id::Id;
+use quartet_chassis::mail::Mailer;
+use quartet_chassis::outbox::Outbox;
+use quartet_chassis::parts::Parts;
+use quartet_proto::identity::v1::account_service_server::AccountServiceServer;
+use quartet_proto::identity::v1::administration_service_server::AdministrationServiceServer;
+use quartet_proto::identity::v1::key_service_server::KeyServiceServer;
+use quartet_proto::identity::v1::revocation_service_server::RevocationServiceServer;
+use quartet_proto::identity::v1::session_service_server::SessionServiceServer;
+use secrecy::ExposeSecret as _;
+use tonic::service::Routes;
+
+use crate::api::account::AccountApi;
+use crate::api::administration::AdministrationApi;
+use crate::api::key::KeyApi;
+use crate::api::revocation::RevocationApi;
+use crate::api::session::SessionApi;
+pub use crate::config::{Config, PolicyKind};
+use crate::hasher::Hasher;
+use crate::keys::Keys;
+use crate::letter::Letters;
+use crate::password::{Pepper, Policy};
+use crate::refresh::RefreshKey;
+use crate::store::Store;
+use crate::store::account::State;
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const MIGRATIONS: Migrations = Migrations { postgres: || POSTGRES, sqlite: || SQLITE };
+
+/// Whether a service can serve at this moment.
+pub type Check = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Identity, ready to be called.
+pub struct Service {
+    pub guard: Guard,
+    pub check: Check,
+    /// What waits to be mailed.
+    pub outbox: Outbox,
+}
+
+/// Opens identity's database, which [`migrate`] has brought up to date.
+async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
+    let url = config.database_url.as_ref().context("identity needs `--identity-database-url`")?;
+    Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open identity's database")
+}
+
+/// Brings identity's database up to this program's version.
+pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
+    open(config, parts).await?.migrate().await.context("can't migrate identity's database")
+}
+
+/// Starts the service. A SQLite file is migrated first; a PostgreSQL database is migrated by a step of its own, see [`migrate`]. One
+/// that can't be reached yet is no hindrance: the check says so until it can.
+pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Result<Service> {
+    let db = open(config, parts).await?;
+    if db.is_sqlite() {
+        db.migrate().await.context("can't migrate identity's database")?;
+    }
+    let outbox = Outbox::new("identity", db.clone(), parts);
+    let store = Store::new(db, outbox.clone(), config, parts);
+    let keys = Keys::new(store.clone(), config, parts);
+    let pepper = Pepper::new(&parts.master.derive("identity password pepper"));
+    let hasher = Hasher::start(pepper, config.bcrypt_cost, usize::from(config.password_queue))?;
+
+    let first = keys.prepare().await;
+    match &parts.bus {
+        Bus::Local(revocations) => {
+            first?;
+            revocations.apply(&store.live_revocations(None).await?);
+            revocations.set_complete();
+        }
+        Bus::Redis(_) => {
+            if let Err(error) = first {
+                tracing::warn!(%error, "identity's database can't be read yet");
+            }
+            parts.spawn(spread::follow(store.clone(), parts.auth.revocations().clone()));
+            parts.spawn(spread::spread(store.clone(), parts.bus.clone(), Id::new(&parts.clock)));
+        }
+    }
+    parts.spawn(keys.clone().follow());
+    parts.spawn(jobs::sweep(store.clone(), keys.clone(), Id::new(&parts.clock)));
+    parts.spawn(post(outbox.clone(), store.clone(), config, mailer));
+
+    let guard = Guard::new("identity", routes(config, parts, &store, &keys, &hasher), parts)?;
+    let check: Check = Arc::new(move || {
+        let (store, keys) = (store.clone(), keys.clone());
+        Box::pin(async move { keys.is_ready() && store.ping().await.is_ok() })
+    });
+    Ok(Service { guard, check, outbox })
+}
+
+fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &Hasher) -> Routes {
+    let (store, keys, hasher) = (|| store.clone(), || keys.clone(), || hasher.clone());
+    let policy = Policy::of(config);
+    let first_state = if config.require_verified_email { State::Pending } else { State::Active };
+    let silent = config.silent_registration;
+    let refresh_key = RefreshKey::new(&parts.master.derive("identity refresh token"));
+    let auth = parts.auth.clone();
+
+    Routes::new(AccountServiceServer::new(AccountApi { store: store(), hasher: hasher(), policy, first_state, silent }))
+        .add_service(SessionServiceServer::new(SessionApi {
+            store: store(),
+            hasher: hasher(),
+            keys: keys(),
+            refresh_key,
+            auth,
+        }))
+        .add_service(KeyServiceServer::new(KeyApi { keys: keys() }))
+        .add_service(RevocationServiceServer::new(RevocationApi { store: store(), parts: parts.clone() }))
+        .add_service(AdministrationServiceServer::new(AdministrationApi { store: store(), hasher: hasher(), policy }))
+}
+
+/// Sends letters from the outbox, for ever.
+fn post(outbox: Outbox, store: Store, config: &Config, mailer: Mailer) -> impl Future<Output = ()> + Send + use<> {
+    let letters = Letters::new(&config.frontend_url);
+    async move {
+        let (store, letters, mailer) = (&store, &letters, &mailer);
+        outbox.work(async |job| jobs::carry_out(job, store, letters, mailer).await).await;
+    }
+}

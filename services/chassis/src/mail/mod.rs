@@ -52,8 +52,6 @@ pub enum MailError {
     Address(String, lettre::address::AddressError),
     #[error("the mail can't be put together: {0}")]
     Message(#[from] lettre::error::Error),
-    #[error("a line of the mail is too long")]
-    Line,
     #[error("smtp: {0}")]
     Smtp(#[from] lettre::transport::smtp::Error),
     #[error("no answer in time")]
@@ -89,7 +87,8 @@ impl Mailer {
             }
             Way::Directory(folder) => {
                 let (folder, mail) = (folder.clone(), mail.clone());
-                let written = tokio::task::spawn_blocking(move || directory::write(&folder, &mail, &message.formatted()));
+                let written =
+                    tokio::task::spawn_blocking(move || directory::write(&folder, &mail, &message.formatted()));
                 written.await.map_err(std::io::Error::other)??;
             }
         }
@@ -101,19 +100,18 @@ impl Mailer {
 fn message(from: &Mailbox, mail: &Mail) -> Result<Message, MailError> {
     let to: Address = mail.to.parse().map_err(|error| MailError::Address(mail.to.clone(), error))?;
     let alternatives = MultiPart::alternative()
-        .singlepart(part(ContentType::TEXT_PLAIN, &mail.text)?)
-        .singlepart(part(ContentType::TEXT_HTML, &mail.html)?);
+        .singlepart(part(ContentType::TEXT_PLAIN, &mail.text))
+        .singlepart(part(ContentType::TEXT_HTML, &mail.html));
     let subject = mail.subject.replace(char::is_control, " ");
     let builder = Message::builder().from(from.clone()).to(Mailbox::new(None, to)).subject(subject);
     Ok(builder.message_id(Some(format!("<{}>", mail.message_id))).multipart(alternatives)?)
 }
 
-/// A part as it stands, so that the folder's files can be read with the eye.
-fn part(kind: ContentType, text: &str) -> Result<SinglePart, MailError> {
-    let encoding =
-        if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
-    let body = Body::new_with_encoding(text.to_owned(), encoding).map_err(|_| MailError::Line)?;
-    Ok(SinglePart::builder().header(kind).body(body))
+/// A part as it stands, so that the folder's files can be read with the eye. Only lines too long for SMTP are encoded.
+fn part(kind: ContentType, text: &str) -> SinglePart {
+    let encoding = if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
+    let plain = Body::new_with_encoding(text.to_owned(), encoding);
+    SinglePart::builder().header(kind).body(plain.unwrap_or_else(|_| Body::new(text.to_owned())))
 }
 
 fn mailbox(text: &str) -> anyhow::Result<Mailbox> {

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// How mail goes out. Without a host, mail is written into the data directory.
 #[derive(Args, Debug, Clone)]
+#[group(skip)]
 pub struct SmtpSettings {
     /// The mail server. Without one, mail is written into the data directory.
     #[arg(id = "smtp_host", long = "smtp-host", env = "QUARTET_SMTP_HOST", value_name = "HOST")]

@@ -1,0 +1,39 @@
+//! The keys that tokens are signed with.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quartet_chassis::auth::PublicKey;
+use quartet_proto::identity::v1::key_service_server::KeyService;
+use quartet_proto::identity::v1::*;
+use tonic::{Request, Response, Status};
+
+use crate::keys::Keys;
+
+/// The rpcs of keys.
+pub struct KeyApi {
+    pub keys: Keys,
+}
+
+#[tonic::async_trait]
+impl KeyService for KeyApi {
+    async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<GetJwksResponse>, Status> {
+        let keys = self.keys.public()?.into_iter().map(jwk).collect();
+        Ok(Response::new(GetJwksResponse { keys }))
+    }
+
+    async fn rotate_keys(&self, request: Request<RotateKeysRequest>) -> Result<Response<RotateKeysResponse>, Status> {
+        let kid = self.keys.rotate(request.into_inner().withdraw_now).await?;
+        Ok(Response::new(RotateKeysResponse { kid }))
+    }
+}
+
+fn jwk(key: PublicKey) -> Jwk {
+    Jwk {
+        kid: key.kid,
+        kty: "OKP".to_owned(),
+        crv: "Ed25519".to_owned(),
+        alg: "EdDSA".to_owned(),
+        r#use: "sig".to_owned(),
+        x: URL_SAFE_NO_PAD.encode(key.x),
+    }
+}

@@ -1,0 +1,114 @@
+//! Addresses: which are taken, and which two are the same.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The most bytes of an address, as SMTP carries them.
+const LENGTH: usize = 254;
+
+/// An address that mail can be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    text: String,
+    key: String,
+}
+
+/// Why a text is not taken as an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnEmail {
+    #[error("must not be empty")]
+    Empty,
+    #[error("must have at most 254 characters")]
+    TooLong,
+    #[error("must be an address such as `ada@example.com`")]
+    Malformed,
+}
+
+impl Email {
+    pub fn parse(text: &str) -> Result<Email, NotAnEmail> {
+        if text.is_empty() {
+            return Err(NotAnEmail::Empty);
+        }
+        if text.len() > LENGTH {
+            return Err(NotAnEmail::TooLong);
+        }
+        let (local, domain) = text.split_once('@').ok_or(NotAnEmail::Malformed)?;
+        let strange = |c: char| c.is_control() || c.is_whitespace() || "\"(),:;<>[\\]@".contains(c);
+        let domain_sound = domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.');
+        let local_sound = !local.ends_with('.') && !text.contains(invisible);
+        if text.matches('@').count() != 1
+            || local.contains(strange)
+            || domain.contains(strange)
+            || !domain_sound
+            || !local_sound
+        {
+            return Err(NotAnEmail::Malformed);
+        }
+        // The same rules that the mail will meet.
+        text.parse::<lettre::Address>().map_err(|_| NotAnEmail::Malformed)?;
+        Ok(Email { text: text.to_owned(), key: key(text) })
+    }
+
+    /// As its owner wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The same for all spellings of one address: that is what accounts are found by.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+fn key(text: &str) -> String {
+    text.nfc().collect::<String>().to_lowercase().nfc().collect()
+}
+
+/// Characters that one can't see, so that two addresses would look the same.
+fn invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s07_spellings_of_one_address_have_one_key() {
+        let keys =
+            ["Ada@Example.com", "ada@example.com", "ADA@EXAMPLE.COM"].map(|text| Email::parse(text).map(|e| e.key));
+        assert_eq!(keys[0], keys[1]);
+        assert_eq!(keys[1], keys[2]);
+        assert_eq!(key("J\u{f6}rg@example.com"), key("jo\u{308}RG@example.com"));
+    }
+
+    #[test]
+    fn i1_what_mail_cannot_reach_is_no_address() {
+        for wrong in [
+            "ada",
+            "ada@",
+            "@example.com",
+            "ada@example.com.",
+            "ada.@example.com",
+            "ada@example.com ",
+            " ada@example.com",
+            "ada@@example.com",
+            "a@b@example.com",
+            "ada@example",
+            "ada@.com",
+            "ada@exa mple.com",
+            "ada\u{0}@example.com",
+            "ada@example.com\r\nBcc: b@example.com",
+            "\"ada b\"@example.com",
+            "Ada <ada@example.com>",
+            "ada\u{200b}@example.com",
+            "ada@[127.0.0.1]",
+        ] {
+            assert_eq!(Email::parse(wrong), Err(NotAnEmail::Malformed), "{wrong}");
+        }
+        assert_eq!(Email::parse(""), Err(NotAnEmail::Empty));
+        assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(250))), Err(NotAnEmail::TooLong));
+        for right in ["ada@example.com", "a+b.c_d@sub.example.co.uk", "o'brien@example.ie"] {
+            assert!(Email::parse(right).is_ok(), "{right}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What identity does without being called: letters from the outbox, and sweeping.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use chrono::TimeDelta;
+use quartet_chassis::id::Id;
+use quartet_chassis::mail::Mailer;
+use quartet_chassis::outbox::Job;
+use serde::{Deserialize, Serialize};
+
+use crate::challenge::Purpose;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::letter::Letters;
+use crate::store::Store;
+
+/// The kind of an outbox row that holds a [`Letter`].
+pub const MAIL: &str = "mail";
+/// A mail whose code has less left than this is renewed instead of sent.
+const LEFT: TimeDelta = TimeDelta::minutes(5);
+/// How often what is over is swept.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// A mail to be written and sent.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Letter {
+    Challenge {
+        challenge_id: String,
+        purpose: Purpose,
+        to: String,
+        token: String,
+        code: String,
+    },
+    /// Somebody tried to register the owner's address.
+    AlreadyRegistered {
+        to: String,
+    },
+    PasswordReset {
+        to: String,
+    },
+    /// A spent refresh token came back.
+    SessionEnded {
+        to: String,
+        days: i64,
+        user_agent: String,
+    },
+}
+
+/// Carries out a row of the outbox.
+pub async fn carry_out(job: Job, store: &Store, letters: &Letters, mailer: &Mailer) -> anyhow::Result<()> {
+    if job.kind != MAIL {
+        return Err(anyhow!("a job of the kind `{}` is not known", job.kind));
+    }
+    let letter: Letter = serde_json::from_slice(&job.payload).context("a letter that can't be read")?;
+    if let Letter::Challenge { challenge_id, purpose, .. } = &letter {
+        let id: Id = challenge_id.parse()?;
+        match store.challenge_expiry(id).await? {
+            // Used or replaced: nobody waits for this mail any more.
+            None => return Ok(()),
+            Some(expire) if expire < store.now() + LEFT => return Ok(store.renew_challenge(id, *purpose).await?),
+            Some(_) => {}
+        }
+    }
+    mailer.send(&letters.mail(&letter, job.id)?).await?;
+    Ok(())
+}
+
+/// Sweeps what is over, for ever. One instance at a time does.
+pub async fn sweep(store: Store, keys: Keys, me: Id) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        if let Err(error) = sweep_once(&store, &keys, me).await {
+            tracing::debug!(%error, "sweeping failed and is tried again");
+        }
+    }
+}
+
+async fn sweep_once(store: &Store, keys: &Keys, me: Id) -> Result<(), Error> {
+    if !store.hold("sweep", me, TimeDelta::seconds(150)).await? {
+        return Ok(());
+    }
+    keys.rotate_in_time().await?;
+    let accounts = store.sweep_accounts().await?;
+    let sessions = store.sweep_sessions().await?;
+    let challenges = store.sweep_challenges().await?;
+    store.sweep_revocations().await?;
+    store.sweep_keys().await?;
+    store.outbox().sweep().await?;
+    tracing::debug!(accounts, sessions, challenges, "swept");
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Letters to the owners of accounts, from the templates. Links begin with the configured address, never with one from a request.
+
+use askama::Template;
+use quartet_chassis::id::Id;
+use quartet_chassis::mail::Mail;
+
+use crate::challenge::Purpose;
+use crate::jobs::Letter;
+
+/// Writes letters.
+#[derive(Clone)]
+pub struct Letters {
+    frontend_url: String,
+}
+
+#[derive(Template)]
+#[template(path = "activate.txt")]
+struct ActivateText<'a> {
+    link: &'a str,
+    code: &'a str,
+    token: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "activate.html")]
+struct ActivateHtml<'a> {
+    link: &'a str,
+    code: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "reset.txt")]
+struct ResetText<'a> {
+    link: &'a str,
+    code: &'a str,
+    token: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "reset.html")]
+struct ResetHtml<'a> {
+    link: &'a str,
+    code: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "notice.txt")]
+struct NoticeText<'a> {
+    paragraphs: &'a [String],
+}
+
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct NoticeHtml<'a> {
+    paragraphs: &'a [String],
+}
+
+impl Letters {
+    pub fn new(frontend_url: &str) -> Letters {
+        Letters { frontend_url: frontend_url.to_owned() }
+    }
+
+    /// Writes a letter. `id` is the outbox row's and makes the Message-ID, which stays the same at every attempt.
+    pub fn mail(&self, letter: &Letter, id: Id) -> Result<Mail, askama::Error> {
+        let (to, subject, text, html) = match letter {
+            Letter::Challenge { purpose: Purpose::Activate, to, token, code, .. } => {
+                let link = &self.link("activate", to, token);
+                let text = ActivateText { link, code, token }.render()?;
+                (to, "Activate your account", text, ActivateHtml { link, code }.render()?)
+            }
+            Letter::Challenge { purpose: Purpose::Reset, to, token, code, .. } => {
+                let link = &self.link("reset-password", to, token);
+                let text = ResetText { link, code, token }.render()?;
+                (to, "Reset your password", text, ResetHtml { link, code }.render()?)
+            }
+            Letter::AlreadyRegistered { to } => {
+                let paragraphs = [
+                    "Somebody, perhaps you, has tried to register this address. It has an account already.".to_owned(),
+                    "If you have forgotten its password, ask for a reset. Else there is nothing to do.".to_owned(),
+                ];
+                let (text, html) = notice(&paragraphs)?;
+                (to, "You have an account already", text, html)
+            }
+            Letter::PasswordReset { to } => {
+                let paragraphs = [
+                    "The password of your account was reset, and every session has ended.".to_owned(),
+                    "If that was not you, somebody else can read your mail: secure your mailbox, then reset the password again."
+                        .to_owned(),
+                ];
+                let (text, html) = notice(&paragraphs)?;
+                (to, "Your password was reset", text, html)
+            }
+            Letter::SessionEnded { to, days, user_agent } => {
+                let program: String = user_agent.chars().filter(|c| !c.is_control()).take(100).collect();
+                let paragraphs = [
+                    format!("One of your sessions, begun {days} days ago by `{program}`, was ended."),
+                    "A key of it that had been replaced was used again: somebody may have copied it. Sign in again where you need to."
+                        .to_owned(),
+                ];
+                let (text, html) = notice(&paragraphs)?;
+                (to, "A session of yours was ended", text, html)
+            }
+        };
+        Ok(Mail { to: to.clone(), subject: subject.to_owned(), text, html, message_id: format!("{id}@quartet") })
+    }
+
+    fn link(&self, page: &str, email: &str, token: &str) -> String {
+        format!("{}/{page}?email={}&token={}", self.frontend_url, encode(email), encode(token))
+    }
+}
+
+fn notice(paragraphs: &[String]) -> Result<(String, String), askama::Error> {
+    Ok((NoticeText { paragraphs }.render()?, NoticeHtml { paragraphs }.render()?))
+}
+
+/// Percent-encodes what has a meaning in a link.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quartet_chassis::clock::Clock;
+
+    #[test]
+    fn i12_the_mail_brings_link_code_and_token() -> anyhow::Result<()> {
+        let letter = Letter::Challenge {
+            challenge_id: String::new(),
+            purpose: Purpose::Reset,
+            to: "a+b@example.com".to_owned(),
+            token: "abc_-9".to_owned(),
+            code: "0012345".to_owned(),
+        };
+        let mail = Letters::new("https://app.example.com").mail(&letter, Id::new(&Clock::System))?;
+        let link = "https://app.example.com/reset-password?email=a%2Bb%40example.com&token=abc_-9";
+        for line in [link, "Code: 0012345", "Token: abc_-9"] {
+            assert!(mail.text.lines().any(|other| other == line), "{line} in\n{}", mail.text);
+        }
+        assert!(mail.html.contains("0012345") && !mail.subject.contains("0012345"));
+        Ok(())
+    }
+
+    #[test]
+    fn s57_what_comes_from_a_client_is_escaped() -> anyhow::Result<()> {
+        let to = "ada@example.com".to_owned();
+        let letter = Letter::SessionEnded { to, days: 1, user_agent: "<script>\r\nBcc: x".to_owned() };
+        let mail = Letters::new("https://app.example.com").mail(&letter, Id::new(&Clock::System))?;
+        assert!(!mail.html.contains("<script>") && !mail.text.contains("\nBcc"));
+        Ok(())
+    }
+}

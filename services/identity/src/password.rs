@@ -1,0 +1,217 @@
+//! Passwords: what a new one must be, and the form in which it is hashed.
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::config::{Config, PolicyKind};
+use crate::email::Email;
+
+/// The most bytes of a password.
+const LENGTH: usize = 1024;
+/// The least characters under the composition policy.
+const SHORTEST: usize = 8;
+const SPECIALS: &str = "@$!%*?#&";
+/// In front of a stored hash whose input was prepared by [`Pepper`]; other stored hashes are plain bcrypt.
+const SCHEME: &str = "q1$";
+
+/// Passwords that everybody tries first, one a line, in lower case.
+static COMMON: &str = include_str!("common_passwords.txt");
+
+/// A password that somebody typed.
+#[derive(Debug, Clone)]
+pub struct Password(SecretString);
+
+/// What a new password must be.
+#[derive(Debug, Clone, Copy)]
+pub enum Policy {
+    Composition,
+    Length(usize),
+}
+
+impl Policy {
+    pub fn of(config: &Config) -> Policy {
+        match config.password_policy {
+            PolicyKind::Composition => Policy::Composition,
+            PolicyKind::Length => Policy::Length(usize::from(config.password_length)),
+        }
+    }
+}
+
+impl Password {
+    /// One that is to be compared with a stored one.
+    pub fn given(text: String) -> Result<Password, &'static str> {
+        match text.len() {
+            0 => Err("must not be empty"),
+            1..=LENGTH => Ok(Password(text.into())),
+            _ => Err("must have at most 1,024 bytes"),
+        }
+    }
+
+    /// One that is to be stored. The error names all that it lacks.
+    pub fn new(text: String, policy: Policy, email: Option<&Email>) -> Result<Password, String> {
+        let password = Password::given(text)?;
+        let text = password.0.expose_secret();
+        let lacks = match policy {
+            Policy::Composition => composition(text),
+            Policy::Length(least) => length(text, least, email),
+        };
+        if lacks.is_empty() { Ok(password) } else { Err(lacks.join("; ")) }
+    }
+}
+
+fn composition(text: &str) -> Vec<String> {
+    let rules: [(&str, bool); 5] = [
+        ("must have at least 8 characters", text.nfc().count() >= SHORTEST),
+        ("must contain an upper-case letter", text.chars().any(char::is_uppercase)),
+        ("must contain a lower-case letter", text.chars().any(char::is_lowercase)),
+        ("must contain a digit", text.chars().any(|c| c.is_ascii_digit())),
+        ("must contain one of `@$!%*?#&`", text.chars().any(|c| SPECIALS.contains(c))),
+    ];
+    rules.into_iter().filter(|(_, kept)| !kept).map(|(rule, _)| rule.to_owned()).collect()
+}
+
+fn length(text: &str, least: usize, email: Option<&Email>) -> Vec<String> {
+    let mut lacks = Vec::new();
+    if text.nfc().count() < least {
+        lacks.push(format!("must have at least {least} characters"));
+    }
+    let lower: String = text.nfc().collect::<String>().to_lowercase();
+    if is_common(&lower) {
+        lacks.push("must not be a common password".to_owned());
+    }
+    if email.is_some_and(|email| lower.contains(email.key()) || email.key().starts_with(&format!("{lower}@"))) {
+        lacks.push("must not be the address".to_owned());
+    }
+    lacks
+}
+
+/// Whether everybody tries it first, also with digits and signs at its end, or with the product's name in front.
+fn is_common(lower: &str) -> bool {
+    let bare = lower.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_ascii_punctuation());
+    let bare = bare.strip_prefix("quartet").unwrap_or(bare);
+    bare.is_empty() || COMMON.lines().any(|common| common == lower || common == bare)
+}
+
+/// Prepares passwords for bcrypt: `base64(HMAC-SHA-384(pepper, NFC(password)))` is 64 characters without a NUL, so nothing is cut
+/// off and nothing is refused, and a stolen database is worth nothing without the pepper.
+#[derive(Clone)]
+pub struct Pepper(hmac::Key);
+
+impl Pepper {
+    pub fn new(key: &[u8]) -> Pepper {
+        Pepper(hmac::Key::new(hmac::HMAC_SHA384, key))
+    }
+
+    fn prepare(&self, password: &Password) -> String {
+        let normal: String = password.0.expose_secret().nfc().collect();
+        STANDARD.encode(hmac::sign(&self.0, normal.as_bytes()))
+    }
+
+    /// Hashes a password for storing. Takes long: `hasher.rs` calls it.
+    pub fn hash(&self, password: &Password, cost: u32, salt: [u8; 16]) -> Result<String, bcrypt::BcryptError> {
+        let parts = bcrypt::hash_with_salt(self.prepare(password), cost, salt)?;
+        Ok(format!("{SCHEME}{}", parts.format_for_version(bcrypt::Version::TwoB)))
+    }
+
+    /// Whether the password is the stored one. A stored hash that is none of ours matches nothing. Takes long, too.
+    pub fn verify(&self, password: &Password, stored: &str) -> bool {
+        match stored.strip_prefix(SCHEME) {
+            Some(hash) => bcrypt::verify(self.prepare(password), hash).unwrap_or(false),
+            None => bcrypt::verify(password.0.expose_secret(), stored).unwrap_or(false),
+        }
+    }
+}
+
+/// Whether a stored hash should be made anew at the next chance: of an older scheme, or cheaper than now asked for.
+pub fn is_outdated(stored: &str, cost: u32) -> bool {
+    let Some(hash) = stored.strip_prefix(SCHEME) else { return true };
+    hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok()).is_none_or(|stored| stored < cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pepper() -> Pepper {
+        Pepper::new(&[7; 32])
+    }
+
+    fn given(text: &str) -> Password {
+        Password(text.into())
+    }
+
+    fn check(text: &str, policy: Policy) -> Result<(), String> {
+        let email = Email::parse("someone.special@example.com").ok();
+        Password::new(text.to_owned(), policy, email.as_ref()).map(drop)
+    }
+
+    #[test]
+    fn i1_composition_names_all_that_is_missing() {
+        assert_eq!(check("Passw0rd!", Policy::Composition), Ok(()));
+        assert_eq!(check("Äö1#5678", Policy::Composition), Ok(()));
+        insta::assert_snapshot!(check("aaa", Policy::Composition).unwrap_err(), @"must have at least 8 characters; must contain an upper-case letter; must contain a digit; must contain one of `@$!%*?#&`");
+        assert!(check("Passw0rd", Policy::Composition).is_err());
+        assert!(check(&format!("Aa1!{}", "x".repeat(1021)), Policy::Composition).is_err());
+        assert_eq!(check(&format!("Aa1!{}", "x".repeat(1020)), Policy::Composition), Ok(()));
+    }
+
+    #[test]
+    fn s01_s04_length_counts_characters_and_refuses_the_common() {
+        let policy = Policy::Length(15);
+        assert_eq!(check("aaaa bbbb cccc dddd", policy), Ok(()));
+        assert_eq!(check(&"🦀".repeat(64), policy), Ok(()));
+        assert_eq!(check("🦀🐙🦑🐠🐟🐡🦈🐳🐋🐬🦭🐧🦆🦉🦚", policy), Ok(()));
+        assert!(check("fourteen chars", policy).is_err());
+        for common in ["passwordpassword", "someone.special@example.com", "1234567890123456", "QuartetPassword2026!"] {
+            assert!(check(common, policy).is_err(), "{common}");
+        }
+    }
+
+    #[test]
+    fn s02_the_whole_password_counts() -> anyhow::Result<()> {
+        let pepper = pepper();
+        let crabs = "🦀".repeat(64);
+        let stored = pepper.hash(&given(&crabs), 4, [1; 16])?;
+        assert!(stored.starts_with("q1$$2b$04$"));
+        assert!(pepper.verify(&given(&crabs), &stored));
+        let base = "x".repeat(72);
+        let stored = pepper.hash(&given(&format!("{base}A")), 4, [1; 16])?;
+        assert!(!pepper.verify(&given(&format!("{base}B")), &stored));
+        assert!(!pepper.verify(&given(&base), &stored));
+        let stored = pepper.hash(&given("a\0b"), 4, [1; 16])?;
+        assert!(!pepper.verify(&given("a\0c"), &stored) && !pepper.verify(&given("a"), &stored));
+        let stored = pepper.hash(&given("J\u{f6}rg"), 4, [1; 16])?;
+        assert!(pepper.verify(&given("Jo\u{308}rg"), &stored) && !pepper.verify(&given("j\u{f6}rg"), &stored));
+        Ok(())
+    }
+
+    #[test]
+    fn s03_older_hashes_verify_and_are_outdated() -> anyhow::Result<()> {
+        let plain = bcrypt::hash("Passw0rd!", 4)?;
+        for version in ["$2b$", "$2a$", "$2y$"] {
+            let stored = plain.replacen("$2b$", version, 1);
+            assert!(pepper().verify(&given("Passw0rd!"), &stored), "{stored}");
+            assert!(is_outdated(&stored, 4));
+        }
+        let stored = pepper().hash(&given("Passw0rd!"), 5, [1; 16])?;
+        assert!(!is_outdated(&stored, 5) && !is_outdated(&stored, 4) && is_outdated(&stored, 6));
+        Ok(())
+    }
+
+    #[test]
+    fn a_corrupt_hash_matches_nothing() {
+        for stored in [
+            "",
+            "q1$",
+            "q1$$2b$04$",
+            "$2b$99$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "$2b$04$ééééééééééééééééééééééééééé",
+            "x",
+        ] {
+            assert!(!pepper().verify(&given("Passw0rd!"), stored), "{stored}");
+        }
+    }
+}

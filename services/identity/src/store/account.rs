@@ -1,0 +1,290 @@
+//! Accounts and their roles.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::auth::Target;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::Store;
+use crate::challenge::Purpose;
+use crate::email::Email;
+use crate::error::Error;
+use crate::jobs::Letter;
+use crate::role;
+use crate::schema::{account, account_role};
+
+/// A registration that is not activated in this time is forgotten.
+pub const PENDING_LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// Where an account stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Pending,
+    Active,
+    Deactivated,
+    Suspended,
+    Erasing,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not the state of an account")]
+pub struct NotAState(String);
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Pending => "PENDING",
+            State::Active => "ACTIVE",
+            State::Deactivated => "DEACTIVATED",
+            State::Suspended => "SUSPENDED",
+            State::Erasing => "ERASING",
+        }
+    }
+}
+
+impl TryFrom<String> for State {
+    type Error = NotAState;
+
+    fn try_from(text: String) -> Result<State, NotAState> {
+        let all = [State::Pending, State::Active, State::Deactivated, State::Suspended, State::Erasing];
+        all.into_iter().find(|state| state.as_str() == text).ok_or(NotAState(text))
+    }
+}
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = account)]
+pub struct AccountRow {
+    pub id: Id,
+    pub email: String,
+    pub email_key: String,
+    pub email_verified: bool,
+    pub password_hash: String,
+    #[diesel(deserialize_as = String)]
+    pub state: State,
+    pub epoch: i64,
+    pub create_time: Time,
+}
+
+impl AccountRow {
+    /// Whether the account counts: a registration that was forgotten does not, though its row may still be there.
+    fn is_alive(&self, now: Time) -> bool {
+        self.state != State::Pending || now < self.create_time + PENDING_LIFE
+    }
+}
+
+/// What a token says about an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub state: State,
+    pub epoch: i64,
+    /// In alphabetical order.
+    pub roles: Vec<String>,
+}
+
+impl Store {
+    /// Registers an account and mails its owner. A forgotten registration makes room for the new one.
+    pub async fn register(&self, email: &Email, password_hash: &str, state: State) -> Result<Id, Error> {
+        let now = self.now();
+        let created = self
+            .db
+            .transaction(async |conn| {
+                forget_pending(conn, email, now).await?;
+                let account = self.insert_account(conn, email, password_hash, state, false).await?;
+                insert_role(conn, account.id, role::USER, now).await?;
+                self.challenge(conn, &account, Purpose::Activate).await?;
+                Ok::<_, Error>(account.id)
+            })
+            .await;
+        match created {
+            Err(Error::Db(error)) if error.is_duplicate_of("account", &["email_key"]) => {
+                Err(Error::EmailTaken(email.as_str().to_owned()))
+            }
+            created => {
+                self.committed(Vec::new()).await;
+                created
+            }
+        }
+    }
+
+    /// Tells the owner of an address that somebody has tried to register it, where the answer to that one does not.
+    pub async fn tell_of_registration(&self, email: &Email) -> Result<(), Error> {
+        self.db
+            .transaction(async |conn| {
+                let Some(account) = account_by_email(conn, email, self.now()).await? else { return Ok(()) };
+                if !self.may_mail(conn, account.id).await? {
+                    return Ok(());
+                }
+                match account.state {
+                    State::Pending => self.challenge(conn, &account, Purpose::Activate).await,
+                    State::Active => self.post(conn, &Letter::AlreadyRegistered { to: account.email }).await,
+                    _ => Ok(()),
+                }
+            })
+            .await?;
+        self.committed(Vec::new()).await;
+        Ok(())
+    }
+
+    pub async fn account_by_email(&self, email: &Email) -> Result<Option<AccountRow>, DbError> {
+        let conn = &mut self.db.read().await?;
+        account_by_email(conn, email, self.now()).await
+    }
+
+    /// An account and its roles.
+    pub async fn account(&self, id: Id) -> Result<Option<(AccountRow, Standing)>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let query = account::table.find(id);
+        let Some(row): Option<AccountRow> =
+            on!(conn, |db| query.select(AccountRow::as_select()).first(db).await.optional())?
+        else {
+            return Ok(None);
+        };
+        Ok(standing(conn, id).await?.map(|standing| (row, standing)))
+    }
+
+    /// Makes an administrator: of a new account, or of the one with this address, which gets the password and loses its sessions.
+    /// Answers the account, and whether it is new.
+    pub async fn create_administrator(&self, email: &Email, password_hash: &str) -> Result<(Id, bool), Error> {
+        let now = self.now();
+        let (id, created, revoked) = self
+            .db
+            .transaction(async |conn| {
+                forget_pending(conn, email, now).await?;
+                let Some(known) = account_by_email(conn, email, now).await? else {
+                    let account = self.insert_account(conn, email, password_hash, State::Active, true).await?;
+                    insert_role(conn, account.id, role::USER, now).await?;
+                    insert_role(conn, account.id, role::ADMIN, now).await?;
+                    return Ok::<_, Error>((account.id, true, Vec::new()));
+                };
+                let mut targets = self.end_sessions(conn, known.id, None).await?;
+                let gained = insert_role(conn, known.id, role::ADMIN, now).await?;
+                let epoch = known.epoch + i64::from(gained);
+                if gained {
+                    targets.push(Target::Account { id: known.id, epoch });
+                }
+                let change = (
+                    account::password_hash.eq(password_hash),
+                    account::state.eq(State::Active.as_str()),
+                    account::email_verified.eq(true),
+                    account::epoch.eq(account::epoch + i64::from(gained)),
+                );
+                on!(conn, |db| diesel::update(account::table.find(known.id)).set(change).execute(db).await)?;
+                self.drop_challenges(conn, known.id).await?;
+                let revoked = self.revoke(conn, targets).await?;
+                Ok((known.id, false, revoked))
+            })
+            .await?;
+        self.committed(revoked).await;
+        Ok((id, created))
+    }
+
+    /// Forgets the registrations that were never activated.
+    pub async fn sweep_accounts(&self) -> Result<usize, DbError> {
+        let before = self.now() - PENDING_LIFE;
+        self.db
+            .transaction(async |conn| {
+                let dead = account::table.filter(account::state.eq(State::Pending.as_str()));
+                let dead = dead.filter(account::create_time.le(before));
+                on!(conn, |db| diesel::delete(dead).execute(db).await)
+            })
+            .await
+    }
+
+    /// Whether another mail with a link may go to the account in this hour; counts it.
+    pub(super) async fn may_mail(&self, conn: &mut Conn, id: Id) -> Result<bool, DbError> {
+        let now = self.now();
+        let hour = now - TimeDelta::hours(1);
+        let within = account::table.find(id).filter(account::mails_time.gt(hour));
+        let within = within.filter(account::mails.lt(self.rules.mails_per_hour));
+        let count = account::mails.eq(account::mails + 1);
+        if on!(conn, |db| diesel::update(within).set(count).execute(db).await)? == 1 {
+            return Ok(true);
+        }
+        let over = account::table.find(id).filter(account::mails_time.le(hour));
+        let begin = (account::mails.eq(1), account::mails_time.eq(now));
+        Ok(on!(conn, |db| diesel::update(over).set(begin).execute(db).await)? == 1)
+    }
+
+    async fn insert_account(
+        &self,
+        conn: &mut Conn,
+        email: &Email,
+        password_hash: &str,
+        state: State,
+        email_verified: bool,
+    ) -> Result<AccountRow, DbError> {
+        let now = self.now();
+        let row = AccountRow {
+            id: Id::new(&self.clock),
+            email: email.as_str().to_owned(),
+            email_key: email.key().to_owned(),
+            email_verified,
+            password_hash: password_hash.to_owned(),
+            state,
+            epoch: 0,
+            create_time: now,
+        };
+        let values = (
+            account::id.eq(row.id),
+            account::email.eq(&row.email),
+            account::email_key.eq(&row.email_key),
+            account::email_verified.eq(email_verified),
+            account::password_hash.eq(&row.password_hash),
+            account::state.eq(state.as_str()),
+            account::epoch.eq(row.epoch),
+            account::code_failures.eq(0),
+            account::code_failures_time.eq(now),
+            account::mails.eq(1),
+            account::mails_time.eq(now),
+            account::create_time.eq(now),
+        );
+        on!(conn, |db| diesel::insert_into(account::table).values(values).execute(db).await)?;
+        Ok(row)
+    }
+}
+
+/// The account of an address, unless it is a forgotten registration.
+pub(super) async fn account_by_email(conn: &mut Conn, email: &Email, now: Time) -> Result<Option<AccountRow>, DbError> {
+    let query = account::table.filter(account::email_key.eq(email.key()));
+    let row: Option<AccountRow> = on!(conn, |db| query.select(AccountRow::as_select()).first(db).await.optional())?;
+    Ok(row.filter(|row| row.is_alive(now)))
+}
+
+pub(super) async fn account_by_id(conn: &mut Conn, id: Id, now: Time) -> Result<Option<AccountRow>, DbError> {
+    let query = account::table.find(id);
+    let row: Option<AccountRow> = on!(conn, |db| query.select(AccountRow::as_select()).first(db).await.optional())?;
+    Ok(row.filter(|row| row.is_alive(now)))
+}
+
+/// State, epoch and roles, in one statement.
+pub(super) async fn standing(conn: &mut Conn, id: Id) -> Result<Option<Standing>, DbError> {
+    let query = account::table.left_join(account_role::table).filter(account::id.eq(id)).order(account_role::role);
+    let query = query.select((account::state, account::epoch, account_role::role.nullable()));
+    let rows: Vec<(String, i64, Option<String>)> = on!(conn, |db| query.load(db).await)?;
+    let Some((state, epoch, _)) = rows.as_slice().first() else { return Ok(None) };
+    let state = State::try_from(state.clone())
+        .map_err(|error| DbError::Failed(diesel::result::Error::DeserializationError(error.into())))?;
+    let epoch = *epoch;
+    Ok(Some(Standing { state, epoch, roles: rows.into_iter().filter_map(|(_, _, role)| role).collect() }))
+}
+
+/// Gives a role; whether it is new to the account.
+async fn insert_role(conn: &mut Conn, id: Id, role: &str, now: Time) -> Result<bool, DbError> {
+    let values = (account_role::account_id.eq(id), account_role::role.eq(role), account_role::create_time.eq(now));
+    let inserted = on!(conn, |db| {
+        diesel::insert_into(account_role::table).values(values).on_conflict_do_nothing().execute(db).await
+    })?;
+    Ok(inserted == 1)
+}
+
+/// Frees an address that was registered and never activated.
+async fn forget_pending(conn: &mut Conn, email: &Email, now: Time) -> Result<(), DbError> {
+    let dead = account::table.filter(account::email_key.eq(email.key()));
+    let dead =
+        dead.filter(account::state.eq(State::Pending.as_str())).filter(account::create_time.le(now - PENDING_LIFE));
+    on!(conn, |db| diesel::delete(dead).execute(db).await).map(drop)
+}

@@ -1,0 +1,97 @@
+//! What lies in the database, one function per question. A function that writes is one transaction, and what must happen together
+//! happens in it; a refusal that must be kept is an `Ok`.
+
+pub mod account;
+pub mod challenge;
+pub mod key;
+pub mod lease;
+pub mod reset;
+pub mod revocation;
+pub mod session;
+
+use chrono::TimeDelta;
+use quartet_chassis::auth::{Revocation, Revocations};
+use quartet_chassis::bus::Bus;
+use quartet_chassis::clock::{Clock, Time};
+use quartet_chassis::db::{Conn, Db, DbError};
+use quartet_chassis::outbox::Outbox;
+use quartet_chassis::parts::Parts;
+
+use crate::challenge::Marker;
+use crate::config::Config;
+use crate::error::Error;
+use crate::jobs::{Letter, MAIL};
+
+/// Identity's database, and what its transactions leave to be done after them.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    clock: Clock,
+    outbox: Outbox,
+    marker: Marker,
+    bus: Bus,
+    /// What this very process refuses.
+    revocations: Revocations,
+    rules: Rules,
+}
+
+/// The settings that the database's rows follow.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    code_digits: u32,
+    mails_per_hour: i32,
+    session_idle: TimeDelta,
+    session_life: TimeDelta,
+    revocation_life: TimeDelta,
+    rotate: bool,
+    grace: TimeDelta,
+}
+
+impl Store {
+    pub fn new(db: Db, outbox: Outbox, config: &Config, parts: &Parts) -> Store {
+        let rules = Rules {
+            code_digits: config.code_digits,
+            mails_per_hour: config.mails_per_hour,
+            session_idle: config.session_idle(),
+            session_life: config.session_life(),
+            revocation_life: config.revocation_life(),
+            rotate: config.rotate_refresh_tokens,
+            grace: TimeDelta::seconds(i64::from(config.refresh_grace_seconds)),
+        };
+        Store {
+            db,
+            clock: parts.clock.clone(),
+            outbox,
+            marker: Marker::new(parts.master.tagger("identity challenge")),
+            bus: parts.bus.clone(),
+            revocations: parts.auth.revocations().clone(),
+            rules,
+        }
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.db.ping().await
+    }
+
+    /// Adds a letter to the transaction.
+    async fn post(&self, conn: &mut Conn, letter: &Letter) -> Result<(), Error> {
+        let payload = serde_json::to_vec(letter).map_err(Error::defect)?;
+        self.outbox.insert(conn, MAIL, &payload).await?;
+        Ok(())
+    }
+
+    /// What follows a commit: letters go out, and what was revoked is refused everywhere before the caller is answered.
+    async fn committed(&self, revoked: Vec<Revocation>) {
+        self.outbox.wake();
+        self.announce(&revoked).await;
+    }
+}

@@ -1,0 +1,258 @@
+//! Sessions. A live one has a row; an ended one has none, and for a while a revocation.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::auth::{Revocation, Target};
+use quartet_chassis::caller::Client;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::Store;
+use super::account::{AccountRow, Standing, State, account_by_id, standing};
+use crate::error::Error;
+use crate::jobs::Letter;
+use crate::refresh::{Decision, Generation, Presented, decide};
+use crate::schema::{account, session};
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = session)]
+pub struct SessionRow {
+    pub id: Id,
+    pub account_id: Id,
+    pub generation: i64,
+    pub rotate_time: Time,
+    pub idle_expire_time: Time,
+    pub expire_time: Time,
+    pub last_use_time: Time,
+    pub create_time: Time,
+    pub client_address: String,
+    pub user_agent: String,
+}
+
+/// What came of a refresh token. A refusal that ends the session is an answer like the others, or it would be undone.
+#[derive(Debug)]
+pub enum Refreshed {
+    Live(SessionRow, Standing),
+    Superseded,
+    /// The session is ended now.
+    Reused,
+    Expired,
+    NotFound,
+    AccountNotFound,
+}
+
+/// Why a refresh token did not advance its session.
+enum Explained {
+    /// It may be answered as it was the first time.
+    Repeat(SessionRow),
+    Refused(Refreshed, Vec<Revocation>),
+}
+
+impl Store {
+    /// Starts a session for who has shown the account's password, and stores the password's newer hash where there is one. `None`
+    /// when the account has changed since it was read.
+    pub async fn start_session(
+        &self,
+        owner: &AccountRow,
+        renewed_hash: Option<String>,
+        client: &Client,
+    ) -> Result<Option<(SessionRow, Standing)>, DbError> {
+        let now = self.now();
+        let row = SessionRow {
+            id: Id::new(&self.clock),
+            account_id: owner.id,
+            generation: 1,
+            rotate_time: now,
+            idle_expire_time: now + self.rules.session_idle,
+            expire_time: now + self.rules.session_life,
+            last_use_time: now,
+            create_time: now,
+            client_address: client.address.map(|address| address.to_string()).unwrap_or_default(),
+            user_agent: client.user_agent.chars().take(256).collect(),
+        };
+        let hash = renewed_hash.unwrap_or_else(|| owner.password_hash.clone());
+        self.db
+            .transaction(async |conn| {
+                // Waits for a password reset that is in progress, or makes it wait: no session slips by it.
+                let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
+                let same = same.filter(account::state.eq(State::Active.as_str()));
+                let change = (account::password_hash.eq(hash), account::sign_in_time.eq(now));
+                if on!(conn, |db| diesel::update(same).set(change).execute(db).await)? == 0 {
+                    return Ok(None);
+                }
+                on!(conn, |db| diesel::insert_into(session::table).values(&row).execute(db).await)?;
+                Ok(standing(conn, owner.id).await?.map(|standing| (row, standing)))
+            })
+            .await
+    }
+
+    /// Advances a session to its next generation: one compare-and-swap. Only when that fails, it is asked why.
+    pub async fn refresh(&self, presented: &Presented) -> Result<Refreshed, Error> {
+        let (refreshed, revoked) = self
+            .db
+            .transaction(async |conn| {
+                let row = match self.advance(conn, presented).await? {
+                    Some(row) => row,
+                    None => match self.explain(conn, presented).await? {
+                        Explained::Repeat(row) => row,
+                        Explained::Refused(refusal, revoked) => return Ok((refusal, revoked)),
+                    },
+                };
+                match standing(conn, row.account_id).await? {
+                    Some(standing) if standing.state == State::Active => {
+                        Ok((Refreshed::Live(row, standing), Vec::new()))
+                    }
+                    Some(_) => Err(Error::AccountDisabled),
+                    None => Err(Error::AccountNotFound),
+                }
+            })
+            .await?;
+        if matches!(refreshed, Refreshed::Reused) {
+            self.committed(revoked).await;
+        }
+        Ok(refreshed)
+    }
+
+    /// What the session's refresh token is made of.
+    pub fn generation(&self, row: &SessionRow) -> Generation {
+        Generation {
+            account_id: row.account_id,
+            session_id: row.id,
+            number: row.generation,
+            begin: row.rotate_time,
+            // Without rotation the token stays the same for the session's whole life, and only the row says when it has idled.
+            expire: if self.rules.rotate { row.idle_expire_time.min(row.expire_time) } else { row.expire_time },
+        }
+    }
+
+    /// A page of an account's live sessions, the newest first, from behind `after`.
+    pub async fn sessions(&self, account_id: Id, after: Option<Id>, count: i64) -> Result<Vec<SessionRow>, DbError> {
+        let now = self.now();
+        let conn = &mut self.db.read().await?;
+        let last = after.unwrap_or(Id::from_bytes([0xff; 16]));
+        let query = session::table.filter(session::account_id.eq(account_id)).filter(session::id.lt(last));
+        let query = query.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
+        let query = query.order(session::id.desc()).limit(count);
+        on!(conn, |db| query.select(SessionRow::as_select()).load(db).await)
+    }
+
+    /// The owner's address and state behind a live session.
+    pub async fn session_owner(&self, id: Id) -> Result<Option<(AccountRow, SessionRow)>, DbError> {
+        let now = self.now();
+        let conn = &mut self.db.read().await?;
+        let query = session::table.inner_join(account::table).filter(session::id.eq(id));
+        let query = query.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
+        on!(conn, |db| query.select((AccountRow::as_select(), SessionRow::as_select())).first(db).await.optional())
+    }
+
+    /// Ends one of an account's sessions. False when it has no such session.
+    pub async fn end_session(&self, account_id: Id, id: Id) -> Result<bool, DbError> {
+        let revoked = self
+            .db
+            .transaction(async |conn| {
+                let own = session::table.find(id).filter(session::account_id.eq(account_id));
+                if on!(conn, |db| diesel::delete(own).execute(db).await)? == 0 {
+                    return Ok::<_, DbError>(Vec::new());
+                }
+                self.revoke(conn, vec![Target::Session(id)]).await
+            })
+            .await?;
+        let ended = !revoked.is_empty();
+        self.announce(&revoked).await;
+        Ok(ended)
+    }
+
+    /// Ends an account's sessions, all or all but one, and says how many.
+    pub async fn end_all_sessions(&self, account_id: Id, keep: Option<Id>) -> Result<usize, DbError> {
+        let revoked = self
+            .db
+            .transaction(async |conn| {
+                let ended = self.end_sessions(conn, account_id, keep).await?;
+                self.revoke(conn, ended).await
+            })
+            .await?;
+        self.announce(&revoked).await;
+        Ok(revoked.len())
+    }
+
+    /// Forgets the sessions whose time is over.
+    pub async fn sweep_sessions(&self) -> Result<usize, DbError> {
+        let now = self.now();
+        self.db
+            .transaction(async |conn| {
+                let over = session::idle_expire_time.le(now).or(session::expire_time.le(now));
+                on!(conn, |db| diesel::delete(session::table.filter(over)).execute(db).await)
+            })
+            .await
+    }
+
+    /// Ends an account's sessions within a transaction; what is to be revoked for it.
+    pub(super) async fn end_sessions(
+        &self,
+        conn: &mut Conn,
+        account_id: Id,
+        keep: Option<Id>,
+    ) -> Result<Vec<Target>, DbError> {
+        // No session has the nil id.
+        let keep = keep.unwrap_or(Id::from_bytes([0; 16]));
+        let others = session::table.filter(session::account_id.eq(account_id)).filter(session::id.ne(keep));
+        let ended: Vec<Id> = on!(conn, |db| diesel::delete(others).returning(session::id).get_results(db).await)?;
+        Ok(ended.into_iter().map(Target::Session).collect())
+    }
+
+    /// The compare-and-swap. Without rotation the generation stays, and only the idling begins anew.
+    async fn advance(&self, conn: &mut Conn, presented: &Presented) -> Result<Option<SessionRow>, DbError> {
+        let now = self.now();
+        let live = session::table.find(presented.session_id).filter(session::account_id.eq(presented.account_id));
+        let live = live.filter(session::generation.eq(presented.generation));
+        let live = live.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
+        let used = (session::last_use_time.eq(now), session::idle_expire_time.eq(now + self.rules.session_idle));
+        if !self.rules.rotate {
+            let update = diesel::update(live).set(used);
+            return on!(conn, |db| update.returning(SessionRow::as_select()).get_result(db).await.optional());
+        }
+        let next = (session::generation.eq(session::generation + 1), session::rotate_time.eq(now), used.0, used.1);
+        let update = diesel::update(live).set(next);
+        on!(conn, |db| update.returning(SessionRow::as_select()).get_result(db).await.optional())
+    }
+
+    /// Why the compare-and-swap found nothing, and what follows from it.
+    async fn explain(&self, conn: &mut Conn, presented: &Presented) -> Result<Explained, Error> {
+        let now = self.now();
+        let refused = |refusal| Ok(Explained::Refused(refusal, Vec::new()));
+        let query = session::table.find(presented.session_id);
+        let row: Option<SessionRow> = on!(conn, |db| query.select(SessionRow::as_select()).first(db).await.optional())?;
+        let owner = account_by_id(conn, presented.account_id, now).await?;
+        let (Some(owner), Some(row)) = (&owner, row) else {
+            return refused(if owner.is_none() { Refreshed::AccountNotFound } else { Refreshed::NotFound });
+        };
+        if row.account_id != presented.account_id {
+            return refused(Refreshed::NotFound);
+        }
+        if row.idle_expire_time <= now || row.expire_time <= now {
+            return refused(Refreshed::Expired);
+        }
+        let grace = self.rules.grace;
+        match decide(presented.generation, row.generation, row.rotate_time, now, grace) {
+            Decision::Repeat => Ok(Explained::Repeat(row)),
+            Decision::Superseded => refused(Refreshed::Superseded),
+            Decision::Unknown => refused(Refreshed::NotFound),
+            Decision::Reused => {
+                tracing::warn!(account = %owner.id, session = %row.id, "a spent refresh token was used again: the session is ended");
+                on!(conn, |db| diesel::delete(session::table.find(row.id)).execute(db).await)?;
+                let revoked = self.revoke(conn, vec![Target::Session(row.id)]).await?;
+                let began: TimeDelta = now - row.create_time;
+                let letter = Letter::SessionEnded {
+                    to: owner.email.clone(),
+                    days: began.num_days(),
+                    user_agent: row.user_agent,
+                };
+                self.post(conn, &letter).await?;
+                Ok(Explained::Refused(Refreshed::Reused, revoked))
+            }
+        }
+    }
+}
