@@ -2,6 +2,7 @@
 
 /// The catalogue's settings.
 #[derive(clap::Args, Debug, Clone, Default)]
+#[group(skip)]
 pub struct Config {
     /// The catalogue's database: `sqlite:PATH` or `postgres://…`. Embedded it lies in the data directory.
     #[arg(
@@ -11,5 +12,5 @@ pub struct Config {
         value_name = "URL",
         hide_env_values = true
     )]
-    pub database_url: Option<String>,
+    pub database_url: Option<secrecy::SecretString>,
 }

@@ -14,6 +14,8 @@ mod movie;
 mod names;
 mod order;
 mod schema;
+#[cfg(test)]
+mod scratch;
 mod store;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use quartet_chassis::parts::Parts;
 use quartet_proto::catalogue::v1::import_service_server::ImportServiceServer;
 use quartet_proto::catalogue::v1::movie_service_server::MovieServiceServer;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyServiceServer;
+use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
 pub use self::config::Config;
@@ -50,8 +53,8 @@ pub struct Service {
 
 /// Opens the catalogue's database, which [`migrate`] has brought up to date.
 async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
-    let url = config.database_url.as_deref().context("the catalogue needs `--catalogue-database-url`")?;
-    Db::open(url, MIGRATIONS, parts.faults.clone()).await.context("can't open the catalogue's database")
+    let url = config.database_url.as_ref().context("the catalogue needs `--catalogue-database-url`")?;
+    Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open the catalogue's database")
 }
 
 /// Brings the catalogue's database up to this program's version.

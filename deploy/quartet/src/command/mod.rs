@@ -1,0 +1,29 @@
+//! The operator's commands.
+
+mod admin;
+mod import;
+mod keys;
+mod mail;
+pub mod migrate;
+
+use std::io::Write as _;
+
+use crate::settings::Options;
+use crate::task::{Admin, Import, Keys, Task};
+
+/// Carries out a command.
+pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
+    match task {
+        Task::Migrate { only } => migrate::run(options, only).await,
+        Task::Import(Import::Movies { file }) => import::movies(options, &file).await,
+        Task::Admin(Admin::Create { email, password_file }) => admin::create(options, email, password_file).await,
+        Task::Keys(Keys::Rotate { withdraw_now }) => keys::rotate(options, withdraw_now).await,
+        Task::Mail(wanted) => mail::print(options, &wanted).await,
+        Task::Identity | Task::Catalogue | Task::Gateway | Task::Config => anyhow::bail!("this is no command"),
+    }
+}
+
+/// Prints a line. Whoever reads our output may stop reading.
+pub fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,50 @@
+//! Everything in one process, on one data directory.
+
+use quartet_chassis::serve::{self, Health, Role};
+use quartet_chassis::telemetry;
+use quartet_chassis::upstream::Upstream;
+
+use crate::home::{self, Home};
+use crate::running::{Running, Start};
+use crate::services::{self, CATALOGUE, IDENTITY};
+use crate::settings::Options;
+use crate::{command, parts};
+
+/// The port that the README names.
+const PORT: u16 = 8000;
+
+pub async fn start(options: Options) -> anyhow::Result<Running> {
+    let home = if options.trial.ephemeral { Home::temporary()? } else { Home::serve(&options.data)? };
+    let mut options = services::with_files(options, home.path());
+    options.gateway.reflection.get_or_insert(true);
+    if options.admin_listen().is_some() {
+        telemetry::metrics();
+    }
+    let parts = parts::embedded(&options, &home)?;
+    let data = home.path().to_owned();
+    let mut start = Start::new(options.listen(PORT), parts.clone(), Some(home)).await?;
+
+    command::migrate::servers(&options, &parts).await?;
+    let mailer = services::mailer(&options, &data, &parts)?;
+    let identity = quartet_identity::start(&options.identity, &parts, mailer).await?;
+    let catalogue = quartet_catalogue::start(&options.catalogue, &parts).await?;
+    let routes = vec![(IDENTITY, Upstream::Local(identity.guard)), (CATALOGUE, Upstream::Local(catalogue.guard))];
+    parts.follow("gateway", routes[0].1.clone());
+
+    let checks = vec![(IDENTITY.to_owned(), identity.check), (CATALOGUE.to_owned(), catalogue.check)];
+    let health = Health::start(checks, parts.stopping.clone()).await;
+    let operator = serve::bind_unix(&home::socket(&data))?;
+    let role = Role::new(routes.clone(), &health, false)?;
+    let drain = start.drain.clone();
+    start.serve(async move { serve::unix(operator, role, &drain).await });
+
+    let gateway = quartet_gateway::Gateway::new(&options.gateway, &parts, routes, health.clone(), start.drain.clone())?;
+    let listener = start.listener()?;
+    start.serve(async move {
+        if let Err(error) = gateway.serve(listener).await {
+            tracing::error!(%error, "the gateway has ended");
+        }
+    });
+    start.control(&options, Some(services::mail_is_sent(identity.outbox))).await?;
+    start.finish(&options, health).await
+}

@@ -1,0 +1,87 @@
+//! The shared parts of a process, put together for each way to run.
+
+use anyhow::Context as _;
+use quartet_chassis::auth::Auth;
+use quartet_chassis::bus::{Bus, RedisBus};
+use quartet_chassis::clock::Clock;
+use quartet_chassis::crypt::MasterKey;
+use quartet_chassis::parts::{Faults, Limits, Parts};
+use quartet_chassis::random;
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::home::Home;
+use crate::settings::Options;
+
+/// What the keys and channels in Redis begin with.
+const REDIS_PREFIX: &str = "quartet";
+
+/// Everything in one process: the master key lies in the data directory, and whoever revokes writes into the set that all look at.
+pub fn embedded(options: &Options, home: &Home) -> anyhow::Result<Parts> {
+    let master = match &options.fleet.master_key {
+        Some(key) => MasterKey::parse(key.expose_secret())?,
+        None => MasterKey::read_or_create(&home.join("master.key"))?,
+    };
+    let clock = clock(options, Some(home))?;
+    let auth = Auth::new(clock.clone(), &random::bytes::<32>());
+    auth.revocations().set_complete();
+    let bus = Bus::Local(auth.revocations().clone());
+    Ok(parts(clock, master, auth, bus))
+}
+
+/// One role of a fleet.
+pub fn role(options: &Options, home: Option<&Home>) -> anyhow::Result<Parts> {
+    let secret = options.fleet.fleet_secret.as_ref().context("there is no fleet secret")?;
+    let clock = clock(options, home)?;
+    let auth = Auth::new(clock.clone(), MasterKey::parse(secret.expose_secret())?.derive("service tokens").as_slice());
+    let bus = redis(options, &clock)?.context("there is no Redis")?;
+    Ok(parts(clock, master(options)?, auth, bus))
+}
+
+/// A command that works on a fleet's database. Without Redis, identity spreads later what it revokes.
+pub fn command(options: &Options) -> anyhow::Result<Parts> {
+    let clock = clock(options, None)?;
+    let auth = Auth::new(clock.clone(), &random::bytes::<32>());
+    auth.revocations().set_complete();
+    let bus = redis(options, &clock)?.unwrap_or_else(|| Bus::Local(auth.revocations().clone()));
+    Ok(parts(clock, master(options)?, auth, bus))
+}
+
+/// The installation's key, for the one role that has it; the others seal nothing that another process opens.
+fn master(options: &Options) -> anyhow::Result<MasterKey> {
+    match &options.fleet.master_key {
+        Some(key) => MasterKey::parse(key.expose_secret()),
+        None => MasterKey::parse(&hex::encode(random::bytes::<32>())),
+    }
+}
+
+fn redis(options: &Options, clock: &Clock) -> anyhow::Result<Option<Bus>> {
+    let Some(url) = &options.fleet.redis_url else { return Ok(None) };
+    let bus = RedisBus::open(url.expose_secret(), REDIS_PREFIX, clock.clone());
+    // The error may quote the address with its password.
+    Ok(Some(Bus::Redis(bus.ok().context("`QUARTET_REDIS_URL` is not an address such as `redis://HOST:6379`")?)))
+}
+
+/// The machine's clock, or in a test one that can be moved.
+fn clock(options: &Options, home: Option<&Home>) -> anyhow::Result<Clock> {
+    let file = match (&options.trial.clock_file, home) {
+        (Some(file), _) => file.clone(),
+        (None, Some(home)) if options.trial.ephemeral => home.join("clock"),
+        _ => return Ok(Clock::System),
+    };
+    Clock::movable(&file).with_context(|| format!("can't use {} as the clock", file.display()))
+}
+
+fn parts(clock: Clock, master: MasterKey, auth: Auth, bus: Bus) -> Parts {
+    Parts {
+        clock,
+        master,
+        auth,
+        bus,
+        faults: Faults::default(),
+        stopping: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        limits: Limits::default(),
+    }
+}

@@ -1,0 +1,79 @@
+//! One role of a fleet in a process of its own.
+
+use quartet_chassis::parts::Parts;
+use quartet_chassis::serve::{self, Check, Health, Role};
+use quartet_chassis::telemetry;
+use quartet_chassis::upstream::Upstream;
+use quartet_gateway::Gateway;
+
+use crate::home::Home;
+use crate::parts;
+use crate::running::{Running, Start};
+use crate::services::{self, CATALOGUE, IDENTITY};
+use crate::settings::Options;
+
+const GATEWAY_PORT: u16 = 8000;
+const IDENTITY_PORT: u16 = 8001;
+const CATALOGUE_PORT: u16 = 8002;
+
+pub async fn identity(options: Options) -> anyhow::Result<Running> {
+    let (mut start, parts) = begin(&options, IDENTITY_PORT).await?;
+    let data = start.home.as_ref().map_or_else(|| options.data.clone(), |home| home.path().to_owned());
+    let mailer = services::mailer(&options, &data, &parts)?;
+    let service = quartet_identity::start(&options.identity, &parts, mailer).await?;
+    let upstream = Upstream::Local(service.guard);
+    parts.follow("identity", upstream.clone());
+    start.control(&options, Some(services::mail_is_sent(service.outbox))).await?;
+    serve(start, &options, IDENTITY, upstream, service.check).await
+}
+
+pub async fn catalogue(options: Options) -> anyhow::Result<Running> {
+    let (mut start, parts) = begin(&options, CATALOGUE_PORT).await?;
+    let service = quartet_catalogue::start(&options.catalogue, &parts).await?;
+    parts.follow("catalogue", Upstream::remote(&options.fleet.identity_address)?);
+    start.control(&options, None).await?;
+    serve(start, &options, CATALOGUE, Upstream::Local(service.guard), service.check).await
+}
+
+pub async fn gateway(options: Options) -> anyhow::Result<Running> {
+    let (mut start, parts) = begin(&options, GATEWAY_PORT).await?;
+    let identity = Upstream::remote(&options.fleet.identity_address)?;
+    let catalogue = Upstream::remote(&options.fleet.catalogue_address)?;
+    parts.follow("gateway", identity.fresh());
+    let checks = vec![(IDENTITY.to_owned(), identity.check()), (CATALOGUE.to_owned(), catalogue.check())];
+    let health = Health::start(checks, parts.stopping.clone()).await;
+    let routes = vec![(IDENTITY, identity), (CATALOGUE, catalogue)];
+    let gateway = Gateway::new(&options.gateway, &parts, routes, health.clone(), start.drain.clone())?;
+    let listener = start.listener()?;
+    start.serve(async move {
+        if let Err(error) = gateway.run(listener).await {
+            tracing::error!(%error, "the gateway has ended");
+        }
+    });
+    start.control(&options, None).await?;
+    start.finish(&options, health).await
+}
+
+async fn begin(options: &Options, port: u16) -> anyhow::Result<(Start, Parts)> {
+    let home = if options.trial.ephemeral { Some(Home::temporary()?) } else { None };
+    if options.admin_listen().is_some() {
+        telemetry::metrics();
+    }
+    let parts = parts::role(options, home.as_ref())?;
+    Ok((Start::new(options.listen(port), parts.clone(), home).await?, parts))
+}
+
+/// Serves one context on the role's own port.
+async fn serve(
+    mut start: Start,
+    options: &Options,
+    package: &'static str,
+    upstream: Upstream,
+    check: Check,
+) -> anyhow::Result<Running> {
+    let health = Health::start(vec![(package.to_owned(), check)], start.parts.stopping.clone()).await;
+    let role = Role::new(vec![(package, upstream)], &health, options.fleet.reflection)?;
+    let (listener, drain) = (start.listener()?, start.drain.clone());
+    start.serve(async move { serve::tcp(listener, role, &drain).await });
+    start.finish(options, health).await
+}

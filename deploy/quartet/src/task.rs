@@ -1,0 +1,95 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What to run or to do. Without one of these everything runs in one process.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Task {
+    /// Runs accounts, sessions and keys: one role of a fleet
+    Identity,
+    /// Runs movies: one role of a fleet
+    Catalogue,
+    /// Runs the public port: one role of a fleet
+    Gateway,
+    /// Brings databases up to this version. A fleet's roles wait for it
+    Migrate {
+        /// Only this service's database
+        #[arg(long)]
+        only: Option<Context>,
+    },
+    /// Brings data into the catalogue
+    #[command(subcommand)]
+    Import(Import),
+    /// Makes administrators
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Changes the keys that tokens are signed with
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Prints the last mail that was written into the data directory
+    Mail(Mail),
+    /// Prints the settings in force, with secrets hidden, and where each comes from
+    Config,
+}
+
+/// A service with a database.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    Identity,
+    Catalogue,
+}
+
+/// What can be imported.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Import {
+    /// Imports movies from a CSV file. The same file again changes nothing
+    Movies {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// What can be done about administrators.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Admin {
+    /// Makes an administrator, or makes the account with this address one and gives it the password
+    Create {
+        /// The address
+        email: String,
+        /// File whose first line is the password, `-` for the standard input. Without it the password is asked on the terminal
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
+
+/// What can be done about keys.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Keys {
+    /// Begins the change to a new signing key. Tokens that were given out stay good
+    Rotate {
+        /// In an emergency: refuse every token that earlier keys have signed, at once
+        #[arg(long)]
+        withdraw_now: bool,
+    },
+}
+
+/// Which mails to print.
+#[derive(Args, Debug, Clone)]
+#[group(skip)]
+pub struct Mail {
+    /// Only mails to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// All of them, the oldest first
+    #[arg(long)]
+    pub all: bool,
+}
+
+impl Task {
+    /// Whether it runs until it is told to stop.
+    pub fn is_role(&self) -> bool {
+        matches!(self, Task::Identity | Task::Catalogue | Task::Gateway)
+    }
+}
