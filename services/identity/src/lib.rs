@@ -67,7 +67,7 @@ pub struct Service {
 }
 
 /// Opens identity's database, which [`migrate`] has brought up to date.
-async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
+pub async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
     let url = config.database_url.as_ref().context("identity needs `--identity-database-url`")?;
     Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open identity's database")
 }

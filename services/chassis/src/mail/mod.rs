@@ -18,6 +18,8 @@ use crate::parts::Faults;
 
 /// How long the whole handing over of a mail may take, whatever the server does.
 const HANDOVER: Duration = Duration::from_secs(60);
+/// The most bytes of a line in SMTP.
+const LINE: usize = 998;
 
 /// A mail to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,11 +109,17 @@ fn message(from: &Mailbox, mail: &Mail) -> Result<Message, MailError> {
     Ok(builder.message_id(Some(format!("<{}>", mail.message_id))).multipart(alternatives)?)
 }
 
-/// A part as it stands, so that the folder's files can be read with the eye. Only lines too long for SMTP are encoded.
+/// A part as it stands, so that a link stays whole and the folder's files can be read with the eye. Only what SMTP would not carry is
+/// encoded: a line that is too long.
 fn part(kind: ContentType, text: &str) -> SinglePart {
     let encoding = if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
-    let plain = Body::new_with_encoding(text.to_owned(), encoding);
-    SinglePart::builder().header(kind).body(plain.unwrap_or_else(|_| Body::new(text.to_owned())))
+    let body = if text.lines().all(|line| line.len() <= LINE) {
+        let lines: Vec<u8> = text.lines().flat_map(|line| [line.as_bytes(), b"\r\n"].concat()).collect();
+        Body::dangerous_pre_encoded(lines, encoding)
+    } else {
+        Body::new(text.to_owned())
+    };
+    SinglePart::builder().header(kind).body(body)
 }
 
 fn mailbox(text: &str) -> anyhow::Result<Mailbox> {
@@ -126,8 +134,8 @@ mod tests {
         Mail {
             to: to.to_owned(),
             subject: subject.to_owned(),
-            text: "Grüße\n\nCode: 0012345\nToken: abc=def\n.\n".to_owned(),
-            html: "<p>Code: 0012345</p>".to_owned(),
+            text: format!("Grüße\n\nhttps://example.com/?a=b&c={}\n\nCode: 0012345\n.\n", "d".repeat(100)),
+            html: "<p>Code: 0012345</p>\n".to_owned(),
             message_id: "0198b3f2-7d0c-7a51-8f0e-5b1d2c3e4f60@quartet".to_owned(),
         }
     }
