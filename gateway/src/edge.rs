@@ -1,10 +1,11 @@
 //! A call's way through the gateway.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use quartet_chassis::auth::{Auth, Refusal};
 use quartet_chassis::deadline;
@@ -60,9 +61,22 @@ pub struct Edge {
     pub jwks: Jwks,
 }
 
+/// The answer to a call, some time later.
+pub type Answer = BoxFuture<'static, Response<Body>>;
+
+/// A call that was let in.
+struct Call {
+    method: Arc<Method>,
+    client: Arc<Client>,
+    permit: Permit,
+    sign_in: Option<SignIn>,
+    time: Option<Duration>,
+}
+
 impl Edge {
-    /// Answers a gRPC call.
-    pub async fn handle<B>(&self, client: &Arc<Client>, mut request: Request<B>) -> Response<Body>
+    /// Answers a gRPC call. All that needs no waiting is done here and now, so that what waits for the answer stays small: a future of
+    /// more than a kilobyte costs the allocator more than all the checks together.
+    pub fn handle<B>(self: &Arc<Edge>, client: &Arc<Client>, mut request: Request<B>) -> Answer
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -70,38 +84,76 @@ impl Edge {
         let began = Instant::now();
         strip_ours(request.headers_mut());
         let id = self.shared.ids.of(request.headers_mut());
-        let (passed, meter) = match self.shared.table.find(request.uri()) {
-            Ok(method) => (self.pass(method, client, &id, request).await, &method.meter),
-            Err(unknown) => (Err(unknown), &self.shared.unknown),
+        let method = match self.shared.table.find(request.uri()) {
+            Ok(method) => method.clone(),
+            Err(unknown) => return self.refuse(unknown, &self.shared.unknown, id, began),
         };
-        let mut answer = passed.unwrap_or_else(|failure| Status::from(failure).into_http());
-        meter.record(answer.headers(), began.elapsed());
-        answer.headers_mut().insert(REQUEST_ID.clone(), id);
-        answer
+        let call = match self.admit(&method, client, request.headers()) {
+            Ok(call) => call,
+            Err(failure) => return self.refuse(failure, &method.meter, id, began),
+        };
+        match self.check_token(method.token, request.headers()) {
+            Ok(None) => Box::pin(self.pass(call, request, id, began)),
+            Ok(Some(token)) => {
+                let edge = self.clone();
+                Box::pin(async move {
+                    match edge.shared.auth.verify(&token).await {
+                        Ok(_) => edge.pass(call, request, id, began).await,
+                        Err(refusal) => edge.refuse(refusal.into(), &method.meter, id, began).await,
+                    }
+                })
+            }
+            Err(failure) => self.refuse(failure, &method.meter, id, began),
+        }
     }
 
-    async fn pass<B>(
-        &self,
-        method: &Method,
-        client: &Arc<Client>,
-        id: &HeaderValue,
+    /// What must hold for a call before it is looked at more closely.
+    fn admit(&self, method: &Arc<Method>, client: &Arc<Client>, headers: &HeaderMap) -> Result<Call, Failure> {
+        let permit = self.enter()?;
+        let client = self.shared.peers.behind(client, headers);
+        let sign_in = count(method.kind, &client)?;
+        let time = time(method, headers)?;
+        Ok(Call { method: method.clone(), client, permit, sign_in, time })
+    }
+
+    fn pass<B>(
+        self: &Arc<Edge>,
+        call: Call,
         request: Request<B>,
-    ) -> Result<Response<Body>, Failure>
+        id: HeaderValue,
+        began: Instant,
+    ) -> impl Future<Output = Response<Body>> + Send + 'static + use<B>
     where
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let _permit = self.enter()?;
-        let client = self.shared.peers.behind(client, request.headers());
-        let sign_in = count(method.kind, &client)?;
-        self.check_token(method.token, request.headers()).await?;
-        let time = time(method, request.headers())?;
-
         let (parts, body) = request.into_parts();
-        let (body, exceeded) = Limited::new(body, method.message_limit);
-        let request = Request::from_parts(parts, Body::new(body));
+        let (body, exceeded) = Limited::new(body, call.method.message_limit);
+        let answer = self.forward(call.method.goes, Request::from_parts(parts, Body::new(body)), &call.client, &id);
+        let edge = self.clone();
+        async move {
+            let method = call.method.clone();
+            let answer = edge.finish(call, answer, &exceeded).await;
+            edge.close(answer, &method.meter, id, began)
+        }
+    }
+
+    fn forward(&self, goes: Goes, request: Request<Body>, client: &Client, id: &HeaderValue) -> Answer {
+        match self.target(goes) {
+            Some(target) => target.send(request, client, id),
+            None => {
+                let answer = self.shared.own.clone().call(request);
+                Box::pin(async move {
+                    let Ok(answer) = answer.await;
+                    answer
+                })
+            }
+        }
+    }
+
+    async fn finish(&self, call: Call, answer: Answer, exceeded: &AtomicBool) -> Result<Response<Body>, Failure> {
+        let Call { method, permit, sign_in, time, .. } = call;
         let deadline = time.and_then(|time| tokio::time::Instant::now().checked_add(time));
-        let answer = self.forward(method.goes, request, &client, id);
         let answer = match time {
             // A unary call of this process has its deadline from its guard.
             Some(time) if !(method.is_unary && self.is_local(method.goes)) => {
@@ -109,6 +161,7 @@ impl Edge {
             }
             _ => answer.await,
         };
+        drop(permit);
 
         let code = code(answer.headers());
         if code != Code::Ok && exceeded.load(Ordering::Relaxed) {
@@ -125,12 +178,22 @@ impl Edge {
         Ok(answer)
     }
 
-    async fn forward(&self, goes: Goes, request: Request<Body>, client: &Client, id: &HeaderValue) -> Response<Body> {
-        let Some(target) = self.target(goes) else {
-            let Ok(answer) = self.shared.own.clone().call(request).await;
-            return answer;
-        };
-        target.send(request, client, id).await
+    /// The last of every call: its answer is counted and says the call's id.
+    fn close(
+        &self,
+        answer: Result<Response<Body>, Failure>,
+        meter: &Meter,
+        id: HeaderValue,
+        began: Instant,
+    ) -> Response<Body> {
+        let mut answer = answer.unwrap_or_else(|failure| Status::from(failure).into_http());
+        meter.record(answer.headers(), began.elapsed());
+        answer.headers_mut().insert(REQUEST_ID.clone(), id);
+        answer
+    }
+
+    fn refuse(&self, failure: Failure, meter: &Meter, id: HeaderValue, began: Instant) -> Answer {
+        Box::pin(std::future::ready(self.close(Err(failure), meter, id, began)))
     }
 
     fn target(&self, goes: Goes) -> Option<&Target> {
@@ -144,21 +207,25 @@ impl Edge {
         self.target(goes).is_none_or(|target| target.upstream.is_local())
     }
 
-    /// Refuses early what the service would refuse as well, where the rpc asks for a token, and counts the account's calls.
-    async fn check_token(&self, token: Token, headers: &HeaderMap) -> Result<(), Failure> {
+    /// Refuses early what the service would refuse as well, where the rpc asks for a token, and counts the account's calls. A token that
+    /// memory can't judge, perhaps for a key that is new, comes back to be verified with patience.
+    fn check_token(&self, token: Token, headers: &HeaderMap) -> Result<Option<String>, Failure> {
         let token = match (token, bearer(headers)) {
-            (Token::Ignored, _) | (Token::Optional, Err(Refusal::Missing)) => return Ok(()),
+            (Token::Ignored, _) | (Token::Optional, Err(Refusal::Missing)) => return Ok(None),
             (_, token) => token?,
         };
-        let claims = self.shared.auth.verify(token).await?;
-        self.shared.accounts.check(claims.sub)
+        match self.shared.auth.verify_now(token) {
+            Ok(claims) => self.shared.accounts.check(claims.sub).map(|()| None),
+            Err(Refusal::Invalid) => Ok(Some(token.to_owned())),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     /// Lets a call in, as long as there are not too many of them.
-    fn enter(&self) -> Result<Permit<'_>, Failure> {
-        let calls = &self.shared.calls;
-        let permit = Permit(calls);
-        if calls.fetch_add(1, Ordering::Relaxed) < self.shared.config.calls {
+    fn enter(&self) -> Result<Permit, Failure> {
+        let before = self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(self.shared.clone());
+        if before < self.shared.config.calls {
             return Ok(permit);
         }
         let overloaded = Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
@@ -167,11 +234,11 @@ impl Edge {
 }
 
 /// A call in progress.
-struct Permit<'a>(&'a AtomicUsize);
+struct Permit(Arc<Shared>);
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

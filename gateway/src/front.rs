@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
@@ -43,7 +43,7 @@ impl Front {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display,
     {
         match Speech::of(&request) {
-            Speech::Grpc => Box::pin(async move { Ok(self.edge.handle(&self.client, request).await) }),
+            Speech::Grpc => Box::pin(self.edge.handle(&self.client, request).map(Ok)),
             Speech::GrpcWeb => Box::pin(web::answer(self, request)),
             Speech::Page => {
                 let request = request.map(drop);

@@ -53,7 +53,9 @@ impl RequestIds {
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = HeaderValue::try_from(format!("{:016x}-{number:x}", self.beginning));
-        let id = id.unwrap_or(HeaderValue::from_static("none"));
+        let mut id = id.unwrap_or(HeaderValue::from_static("none"));
+        // Not a secret: a value that never comes again only pushes others out of HTTP/2's table of headers.
+        id.set_sensitive(true);
         headers.insert(REQUEST_ID, id.clone());
         id
     }

@@ -1,6 +1,7 @@
 //! Which rpcs there are from outside, and where each goes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use quartet_chassis::auth::access::{Access, rules};
@@ -31,7 +32,7 @@ const OWN: [(&str, bool); 4] = [
 ];
 
 /// Every rpc that can be called from outside, by its exact path (S-31).
-pub struct Table(HashMap<&'static str, Method>);
+pub struct Table(HashMap<&'static str, Arc<Method>>);
 
 /// An rpc as the gateway sees it.
 pub struct Method {
@@ -86,11 +87,11 @@ impl Table {
             };
             let mut method = Method::new(path, Goes::To(context), token, rule.is_unary());
             method.has_stream_answer = rule.server_streaming;
-            methods.insert(path.as_str(), method);
+            methods.insert(path.as_str(), Arc::new(method));
         }
         for (path, is_unary) in OWN {
             if reflection || !path.starts_with("/grpc.reflection.") {
-                methods.insert(path, Method::new(path, Goes::Own, Token::Ignored, is_unary));
+                methods.insert(path, Arc::new(Method::new(path, Goes::Own, Token::Ignored, is_unary)));
             }
         }
         let table = Table(methods);
@@ -99,7 +100,7 @@ impl Table {
     }
 
     /// The rpc at exactly this path.
-    pub fn find(&self, uri: &http::Uri) -> Result<&Method, Failure> {
+    pub fn find(&self, uri: &http::Uri) -> Result<&Arc<Method>, Failure> {
         let found = self.0.get(uri.path()).filter(|_| uri.query().is_none());
         found.ok_or_else(|| Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc"))
     }

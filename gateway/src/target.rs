@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use quartet_chassis::auth::Auth;
 use quartet_chassis::caller;
 use quartet_chassis::guard;
@@ -12,6 +12,7 @@ use quartet_chassis::upstream::Upstream;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 
+use crate::edge::Answer;
 use crate::limit::Client;
 
 /// How often it is looked whether the gateway's own token is due. It lives for minutes; looking costs nothing.
@@ -63,7 +64,7 @@ impl Target {
         self.token.load().as_ref().is_some_and(|shown| shown.as_bytes() == token.as_bytes())
     }
 
-    pub async fn send(&self, mut request: Request<Body>, client: &Client, id: &HeaderValue) -> Response<Body> {
+    pub fn send(&self, mut request: Request<Body>, client: &Client, id: &HeaderValue) -> Answer {
         if self.upstream.is_local() {
             let client = describe(client, id, request.headers());
             request.extensions_mut().insert(client);
@@ -72,8 +73,11 @@ impl Target {
             headers.insert(CLIENT_ADDRESS.clone(), client.header.clone());
             headers.insert(GATEWAY_TOKEN.clone(), HeaderValue::clone(token));
         }
-        let Ok(answer) = self.upstream.clone().call(request).await;
-        answer
+        let answer = self.upstream.clone().call(request);
+        Box::pin(async move {
+            let Ok(answer) = answer.await;
+            answer
+        })
     }
 }
 

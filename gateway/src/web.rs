@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use tonic::body::Body;
 use tonic::codegen::Service as _;
@@ -57,9 +58,7 @@ where
     if !accepts_grpc && let Some(content) = headers.get(header::CONTENT_TYPE).cloned() {
         headers.insert(header::ACCEPT, content);
     }
-    let inner = service_fn(move |request: Request<Body>| {
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.edge.handle(&front.client, request).await) }
-    });
+    let inner =
+        service_fn(move |request: Request<Body>| front.edge.handle(&front.client, request).map(Ok::<_, Infallible>));
     GrpcWebLayer::new().layer(inner).call(request).await
 }

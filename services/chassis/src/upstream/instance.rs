@@ -1,7 +1,7 @@
 //! One instance of a service: a few connections, and whether it is worth trying.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,6 @@ pub(super) type Sender = http2::SendRequest<Body>;
 pub(super) struct Instance {
     pub target: Target,
     slots: Vec<Slot>,
-    next: AtomicUsize,
     born: Instant,
     /// Milliseconds after `born` until which it is left alone; 0 for an instance that works.
     pause_until: AtomicU64,
@@ -48,7 +47,6 @@ impl Instance {
         Instance {
             target,
             slots: (0..connections.max(1)).map(|_| Slot::default()).collect(),
-            next: AtomicUsize::new(0),
             born: Instant::now(),
             pause_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
@@ -61,9 +59,18 @@ impl Instance {
         until == 0 || self.age() >= until
     }
 
-    /// A connection to send on, or `None` when there is none to be had.
-    pub async fn sender(&self) -> Option<Sender> {
-        let slot = self.slots.get(self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len())?;
+    /// The connection of this round, if it is open.
+    pub fn open(&self, round: usize) -> Option<Sender> {
+        self.slot(round)?.open()
+    }
+
+    fn slot(&self, round: usize) -> Option<&Slot> {
+        self.slots.get(round % self.slots.len())
+    }
+
+    /// The connection of this round, made if need be, or `None` when there is none to be had.
+    pub async fn sender(&self, round: usize) -> Option<Sender> {
+        let slot = self.slot(round)?;
         if let Some(sender) = slot.open() {
             return Some(sender);
         }

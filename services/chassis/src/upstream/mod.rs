@@ -89,10 +89,7 @@ impl Service<Request<Body>> for Upstream {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self {
             Upstream::Local(guard) => guard.call(request),
-            Upstream::Remote(remote) => {
-                let remote = remote.clone();
-                Box::pin(async move { Ok(remote.send(request).await) })
-            }
+            Upstream::Remote(remote) => remote.send(request),
         }
     }
 }

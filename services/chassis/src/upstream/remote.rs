@@ -1,22 +1,27 @@
 //! The instances of a service, each called in turn.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use tonic::body::Body;
 
 use super::address::{Address, Target};
 use super::answer;
-use super::instance::Instance;
+use super::instance::{Instance, Sender};
 
 /// How often names are resolved anew while calls come in.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 /// The same while none could be resolved yet.
 const RESOLVE_AGAIN: Duration = Duration::from_millis(500);
+
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 /// The instances behind some addresses. Connections are made when the first call needs them, in the runtime of that call: a runtime
 /// that ends takes them along, so each runtime has a `Remote` of its own ([`Remote::fresh`]).
@@ -62,21 +67,45 @@ impl Remote {
 
     /// Sends a call to the next instance that takes it. One that could not be sent goes to the instance after it; one that was sent
     /// is never sent again.
-    pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
-        let Some(mut request) = prepare(request) else { return answer::unavailable() };
-        let instances = self.instances().await;
-        if instances.is_empty() {
-            return answer::unavailable();
-        }
+    pub(super) fn send(&self, request: Request<Body>) -> Answer {
+        let Some(request) = prepare(request) else { return Box::pin(ready(Ok(answer::unavailable()))) };
         let start = self.0.next.fetch_add(1, Ordering::Relaxed);
+        // Most calls find an open connection. They are on their way before anything waits, and what waits is small.
+        let Some(mut sender) = self.open(start) else {
+            let remote = self.clone();
+            return Box::pin(async move { Ok(remote.try_each(request, start).await) });
+        };
+        let sent = sender.try_send_request(request);
+        let remote = self.clone();
+        Box::pin(async move {
+            match sent.await {
+                Ok(response) => Ok(answer::answered(response)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => Ok(Box::pin(remote.try_each(unsent, start.wrapping_add(1))).await),
+                    None => Ok(answer::failed(&error.into_error())),
+                },
+            }
+        })
+    }
+
+    /// The open connection of the instance whose turn it is, if it has one.
+    fn open(&self, turn: usize) -> Option<Sender> {
+        self.resolve_soon();
+        let instances = self.0.instances.load();
+        let instance = instances.get(turn.checked_rem(instances.len())?)?;
+        if instance.is_usable() { instance.open(turn / instances.len()) } else { None }
+    }
+
+    async fn try_each(&self, mut request: Request<Body>, start: usize) -> Response<Body> {
+        let instances = self.instances().await;
         // One try more than there are instances: a lone instance gets a second one, on a new connection, when the first was just closed.
         let turns = if instances.is_empty() { 0 } else { instances.len() + 1 };
-        for turn in 0..turns {
-            let instance = &instances[start.wrapping_add(turn) % instances.len()];
+        for turn in (0..turns).map(|turn| start.wrapping_add(turn)) {
+            let instance = &instances[turn % instances.len()];
             if !instance.is_usable() {
                 continue;
             }
-            let Some(mut sender) = instance.sender().await else { continue };
+            let Some(mut sender) = instance.sender(turn / instances.len()).await else { continue };
             match sender.try_send_request(request).await {
                 Ok(response) => return answer::answered(response),
                 Err(mut error) => match error.take_message() {
@@ -98,7 +127,6 @@ impl Remote {
             }
             return self.0.instances.load_full();
         }
-        self.resolve_soon();
         instances
     }
 
