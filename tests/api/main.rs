@@ -16,4 +16,5 @@ mod gateway;
 mod harness;
 mod house;
 mod identity;
+mod readme;
 mod storage;

@@ -1,0 +1,61 @@
+//! The README's first five minutes, run as they stand there.
+
+use std::process::{Command, Stdio};
+
+use crate::harness::prelude::*;
+use crate::harness::{quartet_command, repository};
+
+/// The commands of a section: its `sh` blocks, one after the other.
+fn commands(section: &str) -> String {
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let (_, text) = readme.split_once(&format!("\n## {section}\n")).expect("the README has this section");
+    let text = text.split("\n## ").next().unwrap();
+    let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.collect()
+}
+
+/// The same commands against `world`: its port and data directory in the place of the usual ones, and this binary in the place of
+/// `cargo run`. A line that must fail (`! …`) ends the script when it does not.
+fn script(world: &World) -> String {
+    let commands = commands("The first five minutes");
+    let own = commands.replace("cargo run --quiet --", "executable").replace("127.0.0.1:8000", &world.gateway().to_string());
+    let strict = own.lines().map(|line| match line.strip_prefix("! ") {
+        Some(command) => format!("if {command}; then exit 1; fi\n"),
+        None => format!("{line}\n"),
+    });
+    format!("set -eu\n{EXECUTABLE}{}", strict.collect::<String>())
+}
+
+/// Runs this binary as the executable, as `harness::role` does.
+const EXECUTABLE: &str = r#"
+executable() {
+    TESTED_EXECUTABLE_ARGUMENTS=$(printf '%s\037' "$@") "$BINARY" --exact harness::role::a_process_of_the_installation \
+        --nocapture --test-threads=1 | sed '1,/'"$(printf '\036')"'/s/.*'"$(printf '\036')"'//'
+}
+"#;
+
+#[tokio::test]
+async fn the_first_five_minutes_go_as_the_readme_says() {
+    let Some(buf) = std::env::var("QUARTET_TEST_BUF").ok().filter(|buf| !buf.is_empty()) else { return };
+    let world = World::own().await;
+    if world.is_fleet() {
+        return;
+    }
+    let folder = std::path::Path::new(&buf).parent().unwrap().display().to_string();
+    let environment = quartet_command::<&str>(&[]);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script(&world)).current_dir(repository("")).stdin(Stdio::null());
+    for (name, _) in environment.get_envs().filter(|(_, value)| value.is_none()) {
+        shell.env_remove(name);
+    }
+    shell.env("PATH", format!("{folder}:{}", std::env::var("PATH").unwrap_or_default()));
+    shell.env("BINARY", environment.get_program()).env("QUARTET_DATA", world.data().unwrap_or_default());
+    let output = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    for sign in ["Activate your account", "User account activated successfully.", "movies stored", "\"JPN\""] {
+        assert!(stdout.contains(sign), "`{sign}` is not in:\n{stdout}\n{stderr}");
+    }
+    assert!(stderr.contains("unauthenticated"), "{stderr}");
+}
