@@ -29,6 +29,8 @@ const HARD_END: Duration = Duration::from_millis(9800);
 pub fn main_from(args: impl IntoIterator<Item = OsString>) -> i32 {
     #[expect(clippy::disallowed_methods, reason = "how long a start takes is not a thing that tests move")]
     let began = Instant::now();
+    // Whatever is written, databases and mail above all, is for nobody else.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let mut given = match settings::read(args.into_iter().collect()) {
         Ok(given) => given,
         Err(answer) => {

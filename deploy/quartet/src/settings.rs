@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::error::Error;
 use clap::{Args, Command, FromArgMatches as _, Subcommand as _};
-use quartet_chassis::config::{Given, Mistakes};
+use quartet_chassis::config::{self, Given, Mistakes};
 use quartet_chassis::mail::SmtpSettings;
 use quartet_chassis::telemetry;
 use quartet_chassis::upstream::Address;
@@ -129,21 +129,19 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
 
 /// The command line's description.
 pub fn command() -> Command {
-    let command = Command::new("quartet")
+    let command = Task::augment_subcommands(Options::augment_args(Command::new("quartet")))
         .version(env!("CARGO_PKG_VERSION"))
         .about("Accounts and movies behind one port: everything in one process, or one role of a fleet")
         .after_help("Every setting is taken by every command, as a flag or from its variable.")
-        .disable_help_subcommand(true)
-        .infer_long_args(false);
-    let command = Task::augment_subcommands(Options::augment_args(command)).subcommand_required(false);
-    hide_settings_of_tools(command)
+        .subcommand_required(false)
+        .disable_help_subcommand(true);
+    hide_settings_of_tools(config::with_files(command))
 }
 
 /// The help of a tool shows what is the tool's own, and where it works.
 fn hide_settings_of_tools(command: Command) -> Command {
     let settings: Vec<_> = command.get_arguments().cloned().collect();
-    let hidden = settings.into_iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.hide(true));
-    let hidden: Vec<_> = hidden.collect();
+    let hidden: Vec<_> = settings.into_iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.hide(true)).collect();
     command.mut_subcommands(|tool| match tool.get_name() {
         "identity" | "catalogue" | "gateway" => tool,
         _ if tool.has_subcommands() => {

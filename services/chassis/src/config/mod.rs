@@ -31,7 +31,7 @@ impl Given {
     /// Reads `args` (the program's name first) and the environment. The settings are the arguments of `command` itself; each of its
     /// subcommands takes them too. An `Err` asks for help or the version, or can't be parsed even without its values.
     pub fn read(command: Command, args: Vec<OsString>) -> Result<Given, Error> {
-        let command = prepare(command);
+        let command = with_files(command).mut_args(|arg| arg.global(true));
         let mut reading = Reading { command: command.clone(), args, mistakes: Mistakes::default() };
         let matches = reading.parse()?;
         let from_files = secret::read_files(&command, last(&matches), &mut reading.mistakes);
@@ -74,11 +74,12 @@ impl Given {
     }
 }
 
-/// Every subcommand takes the settings, and a secret may lie in a file.
-fn prepare(command: Command) -> Command {
-    let files: Vec<Arg> =
-        command.get_arguments().filter(|arg| is_secret(arg)).filter_map(secret::file_argument).collect();
-    command.args(files).mut_args(|arg| arg.global(true))
+/// The command with an argument beside each secret for the file that it may lie in. `Given::read` does this to every command.
+pub fn with_files(command: Command) -> Command {
+    let known: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+    let files = command.get_arguments().filter(|arg| is_secret(arg)).filter_map(secret::file_argument);
+    let files: Vec<Arg> = files.filter(|file| !known.iter().any(|id| id == file.get_id().as_str())).collect();
+    command.args(files)
 }
 
 fn last(matches: &ArgMatches) -> &ArgMatches {
