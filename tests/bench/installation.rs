@@ -24,8 +24,9 @@ use crate::process::{Server, quartet};
 
 pub const EMAIL: &str = "bench@example.com";
 pub const PASSWORD: &str = "Correct1!horse";
-/// The roles of a fleet know each other by it.
+/// What identity's secrets hang on, and what the roles of a fleet know each other by.
 pub const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+pub const FLEET_SECRET: &str = "0808080808080808080808080808080808080808080808080808080808080808";
 
 /// Which database.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::installation::{Started, with_usual};
+use super::installation::Started;
 
 /// A running installation. It is stopped, and its data directory gone, when this is dropped.
 pub struct Embedded {
@@ -19,7 +19,7 @@ pub struct Embedded {
 impl Embedded {
     pub async fn start(flags: &[&str]) -> Embedded {
         let mut args: Vec<OsString> = vec!["quartet".into(), "--ephemeral".into()];
-        args.extend(with_usual(flags).into_iter().map(OsString::from));
+        args.extend(flags.iter().map(OsString::from));
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || run(args, tell, stopped));

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::installation::with_usual;
 use super::postgres::Postgres;
 use super::process::{Process, quartet};
 use super::redis::Redis;
@@ -18,7 +17,7 @@ pub struct Fleet {
 }
 
 /// What the roles know each other by.
-pub const FLEET_SECRET: [u8; 32] = [8; 32];
+pub const FLEET_SECRET: &str = "0808080808080808080808080808080808080808080808080808080808080808";
 
 /// What a fleet stands on.
 #[derive(Clone)]
@@ -56,13 +55,13 @@ impl Grounds {
             "--master-key".to_owned(),
             hex::encode([7; 32]),
             "--fleet-secret".to_owned(),
-            hex::encode(FLEET_SECRET),
+            FLEET_SECRET.to_owned(),
             "--clock-file".to_owned(),
             path("clock"),
             "--mail-directory".to_owned(),
             path("mail"),
         ];
-        all.extend(with_usual(flags));
+        all.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let redis = Arc::new(redis);
         let folder = Arc::new(folder);
         Grounds { postgres, redis, identity_database, catalogue_database, folder, flags: all }

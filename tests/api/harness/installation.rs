@@ -26,23 +26,6 @@ impl Mode {
     }
 }
 
-/// How installations are started unless a test says otherwise: passwords that cost little, and no limit that one machine with many
-/// tests would meet.
-const USUAL: [(&str, &str); 5] = [
-    ("--identity-bcrypt-cost", "4"),
-    ("--identity-mails-per-hour", "1000"),
-    ("--gateway-failed-sign-ins-per-minute", "1000000"),
-    ("--gateway-mails-per-minute", "1000000"),
-    ("--gateway-connections-per-address", "5000"),
-];
-
-/// These flags, and the usual ones that are not among them.
-pub fn with_usual(flags: &[&str]) -> Vec<String> {
-    let usual = USUAL.iter().filter(|(name, _)| !flags.contains(name));
-    let usual = usual.flat_map(|(name, value)| [*name, *value]);
-    flags.iter().copied().chain(usual).map(str::to_owned).collect()
-}
-
 /// An installation. It ends when it is dropped.
 pub enum Installation {
     Embedded(Embedded),

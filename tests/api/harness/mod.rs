@@ -22,20 +22,18 @@ use std::time::{Duration, Instant};
 
 pub use self::database::DatabaseHome;
 pub use self::fleet::{Fleet, Grounds};
-pub use self::installation::Mode;
-pub use self::person::{PASSWORD, Person, Registered};
+pub use self::person::{PASSWORD, Person};
 pub use self::postgres::{OwnPostgres, Postgres};
-pub use self::process::{Output, Process, Starting, free_port, quartet, quartet_command};
-pub use self::redis::Redis;
+pub use self::process::{Output, Process, free_port, quartet, quartet_command};
 pub use self::refusal::{Refusal, refusal};
-pub use self::world::{Bearer, Clients, World, channel};
+pub use self::world::{Clients, World, channel};
 
 /// What nearly every test needs.
 pub mod prelude {
     pub use std::time::Duration;
 
     pub use quartet_proto::catalogue::v1::*;
-    pub use quartet_proto::control::v1::{Fault, Mail};
+    pub use quartet_proto::control::v1::Fault;
     pub use quartet_proto::identity::v1::*;
     pub use tonic::{Code, Request};
 

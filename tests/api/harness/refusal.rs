@@ -22,16 +22,19 @@ pub struct Refusal {
 impl From<Status> for Refusal {
     fn from(status: Status) -> Refusal {
         let details = status.get_error_details();
-        let info = details.error_info().cloned().unwrap_or_default();
-        if !info.reason.is_empty() {
-            assert_eq!(info.domain, "quartet", "the domain of {status:?}");
-        }
+        let (reason, metadata) = match details.error_info() {
+            Some(info) => {
+                assert_eq!(info.domain, "quartet", "the domain of {status:?}");
+                (info.reason.clone(), info.metadata.clone())
+            }
+            None => Default::default(),
+        };
         let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
         Refusal {
             code: status.code(),
-            reason: info.reason,
+            reason,
             message: status.message().to_owned(),
-            metadata: info.metadata,
+            metadata,
             fields: violations.into_iter().map(|violation| violation.field).collect(),
             status,
         }

@@ -63,7 +63,7 @@ async fn i1_a_weak_password_or_a_bad_address_is_refused() {
     {
         let refused = refusal(world.accounts().register(register(&world.address("weak"), password)).await);
         assert_eq!(
-            (refused.is(), refused.fields),
+            (refused.is(), refused.fields.clone()),
             ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["password".to_owned()])
         );
     }
@@ -81,7 +81,7 @@ async fn i1_a_weak_password_or_a_bad_address_is_refused() {
     ] {
         let refused = refusal(world.accounts().register(register(email, PASSWORD)).await);
         assert_eq!(
-            (refused.is(), refused.fields),
+            (refused.is(), refused.fields.clone()),
             ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["email".to_owned()]),
             "{email:?}"
         );

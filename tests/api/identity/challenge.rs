@@ -44,7 +44,7 @@ async fn i12_a_reset_is_promised_to_everybody_and_mailed_to_active_accounts() {
     }
     eventually("the mail", async || (world.mails(&active.email).await.len() == 2).then_some(())).await;
     let refused = refusal(world.accounts().request_password_reset(RequestPasswordResetRequest::default()).await);
-    assert_eq!((refused.is(), refused.fields), ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["email".to_owned()]));
+    assert_eq!((refused.is(), refused.fields.clone()), ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["email".to_owned()]));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn i14_a_weak_new_password_is_refused_and_spends_nothing() {
     let weak = complete(&ada.email, Proof::Token(token.clone()), "weak");
     let refused = refusal(world.accounts().complete_password_reset(weak).await);
     assert_eq!(
-        (refused.is(), refused.fields),
+        (refused.is(), refused.fields.clone()),
         ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["password".to_owned()])
     );
     world.accounts().complete_password_reset(complete(&ada.email, Proof::Token(token), NEW)).await.unwrap();

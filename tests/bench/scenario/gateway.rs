@@ -7,7 +7,7 @@ use quartet_proto::identity::v1::GetMeRequest;
 
 use crate::contest::{Contestant, Result, contest};
 use crate::grpc::frame_bytes;
-use crate::installation::{self, Embedded, Engine, MASTER_KEY, always, wait};
+use crate::installation::{self, Embedded, Engine, FLEET_SECRET, MASTER_KEY, always, wait};
 use crate::load::{Load, Script};
 use crate::movies;
 use crate::peer::nginx::Nginx;
@@ -40,23 +40,25 @@ impl Stage {
     fn set(settings: &Settings) -> anyhow::Result<Stage> {
         let redis = Redis::start()?;
         let folder = tempfile::tempdir()?;
-        let database = |name: &str| format!("sqlite:{}/{name}.db", folder.path().display());
-        let (of_identity, of_catalogue) = (database("identity"), database("catalogue"));
-        let common = [
-            "--master-key",
-            MASTER_KEY,
-            "--identity-database-url",
-            &of_identity,
-            "--catalogue-database-url",
-            &of_catalogue,
-        ];
-        quartet(&[&["migrate"], &common[..]].concat())?;
-        installation::create_administrator(&common)?;
+        let data = folder.path().join("data").display().to_string();
+        let place = ["--data", &data, "--master-key", MASTER_KEY];
+        quartet(&[&["migrate"], &place[..]].concat())?;
+        installation::create_administrator(&place)?;
 
         let role = |words: &[&str]| {
-            let fleet = ["--master-key", MASTER_KEY, "--redis-url", &redis.url];
+            let fleet = [
+                "--allow-sqlite",
+                "--master-key",
+                MASTER_KEY,
+                "--fleet-secret",
+                FLEET_SECRET,
+                "--redis-url",
+                &redis.url,
+            ];
             Server::quartet(&[words, &fleet[..]].concat())
         };
+        let database = |name: &str| format!("sqlite:{data}/{name}.db");
+        let (of_identity, of_catalogue) = (database("identity"), database("catalogue"));
         let identity = role(&["identity", "--identity-database-url", &of_identity])?;
         let at = identity.listen.to_string();
         let catalogue = role(&["catalogue", "--identity-address", &at, "--catalogue-database-url", &of_catalogue])?;
