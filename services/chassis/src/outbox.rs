@@ -41,7 +41,7 @@ diesel::table! {
 /// How often a worker looks for rows that another process or an earlier run has left.
 const PERIOD: Duration = Duration::from_millis(500);
 /// How long a worker may be at a row before another one takes it.
-const LEASE: TimeDelta = TimeDelta::seconds(120);
+const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How many rows a worker takes at once.
 const BATCH: i64 = 16;
 /// The pause after the first failure; it doubles each time …

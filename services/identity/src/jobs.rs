@@ -42,7 +42,7 @@ pub enum Letter {
     /// A spent refresh token came back.
     SessionEnded {
         to: String,
-        days: i64,
+        began: String,
         user_agent: String,
     },
 }

@@ -90,10 +90,10 @@ impl Letters {
                 let (text, html) = notice(&paragraphs)?;
                 (to, "Your password was reset", text, html)
             }
-            Letter::SessionEnded { to, days, user_agent } => {
+            Letter::SessionEnded { to, began, user_agent } => {
                 let program: String = user_agent.chars().filter(|c| !c.is_control()).take(100).collect();
                 let paragraphs = [
-                    format!("One of your sessions, begun {days} days ago by `{program}`, was ended."),
+                    format!("One of your sessions, begun on {began} by `{program}`, was ended."),
                     "A key of it that had been replaced was used again: somebody may have copied it. Sign in again where you need to."
                         .to_owned(),
                 ];
@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn s57_what_comes_from_a_client_is_escaped() -> anyhow::Result<()> {
         let to = "ada@example.com".to_owned();
-        let letter = Letter::SessionEnded { to, days: 1, user_agent: "<script>\r\nBcc: x".to_owned() };
+        let letter =
+            Letter::SessionEnded { to, began: "2026-11-21".to_owned(), user_agent: "<script>\r\nBcc: x".to_owned() };
         let mail = Letters::new("https://app.example.com").mail(&letter, Id::new(&Clock::System))?;
         assert!(!mail.html.contains("<script>") && !mail.text.contains("\nBcc"));
         Ok(())

@@ -43,6 +43,7 @@ use crate::api::key::KeyApi;
 use crate::api::revocation::RevocationApi;
 use crate::api::session::SessionApi;
 pub use crate::config::{Config, PolicyKind};
+use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::keys::Keys;
 use crate::letter::Letters;
@@ -98,13 +99,16 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
             revocations.set_complete();
         }
         Bus::Redis(_) => {
-            if let Err(error) = first {
-                tracing::warn!(%error, "identity's database can't be read yet");
+            match first {
+                Err(Error::Db(error)) => tracing::warn!(%error, "identity's database can't be read yet"),
+                prepared => prepared?,
             }
             parts.spawn(spread::follow(store.clone(), parts.auth.revocations().clone()));
             parts.spawn(spread::spread(store.clone(), parts.bus.clone(), Id::new(&parts.clock)));
         }
     }
+    let odds = f64::from(challenge::FAILURES_PER_DAY) / 10f64.powf(f64::from(config.code_digits));
+    tracing::info!(odds, "the odds to guess a code of one account within a day");
     parts.spawn(keys.clone().follow());
     parts.spawn(jobs::sweep(store.clone(), keys.clone(), Id::new(&parts.clock)));
     parts.spawn(post(outbox.clone(), store.clone(), config, mailer));

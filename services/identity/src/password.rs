@@ -152,7 +152,7 @@ mod tests {
     fn i1_composition_names_all_that_is_missing() {
         assert_eq!(check("Passw0rd!", Policy::Composition), Ok(()));
         assert_eq!(check("Äö1#5678", Policy::Composition), Ok(()));
-        insta::assert_snapshot!(check("aaa", Policy::Composition).unwrap_err(), @"must have at least 8 characters; must contain an upper-case letter; must contain a digit; must contain one of `@$!%*?#&`");
+        insta::assert_snapshot!(check("aaa", Policy::Composition).err().unwrap_or_default(), @"must have at least 8 characters; must contain an upper-case letter; must contain a digit; must contain one of `@$!%*?#&`");
         assert!(check("Passw0rd", Policy::Composition).is_err());
         assert!(check(&format!("Aa1!{}", "x".repeat(1021)), Policy::Composition).is_err());
         assert_eq!(check(&format!("Aa1!{}", "x".repeat(1020)), Policy::Composition), Ok(()));

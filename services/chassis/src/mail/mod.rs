@@ -17,7 +17,7 @@ pub use self::settings::{SmtpSettings, Tls};
 use crate::parts::Faults;
 
 /// How long the whole handing over of a mail may take, whatever the server does.
-const HANDOVER: Duration = Duration::from_secs(60);
+const HANDOVER: Duration = Duration::from_secs(45);
 /// The most bytes of a line in SMTP.
 const LINE: usize = 998;
 
@@ -50,12 +50,15 @@ enum Way {
 /// A mail that did not go out.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    #[error("`{0}` can't be written to: {1}")]
-    Address(String, lettre::address::AddressError),
+    #[error("the address can't be written to: {0}")]
+    Address(lettre::address::AddressError),
     #[error("the mail can't be put together: {0}")]
     Message(#[from] lettre::error::Error),
+    /// The server refused it. Its words are left out: they may hold the address.
+    #[error("smtp: the server answered {0}")]
+    Refused(String),
     #[error("smtp: {0}")]
-    Smtp(#[from] lettre::transport::smtp::Error),
+    Connection(String),
     #[error("no answer in time")]
     Late,
     #[error("the mail can't be written: {0}")]
@@ -85,7 +88,7 @@ impl Mailer {
         match &self.way {
             Way::Smtp(transport) => {
                 let sent = tokio::time::timeout(HANDOVER, transport.send(message)).await;
-                sent.map_err(|_| MailError::Late)??;
+                sent.map_err(|_| MailError::Late)?.map_err(smtp_error)?;
             }
             Way::Directory(folder) => {
                 let (folder, mail) = (folder.clone(), mail.clone());
@@ -98,9 +101,16 @@ impl Mailer {
     }
 }
 
+fn smtp_error(error: lettre::transport::smtp::Error) -> MailError {
+    match error.status() {
+        Some(code) => MailError::Refused(code.to_string()),
+        None => MailError::Connection(error.to_string()),
+    }
+}
+
 /// Builds the message by typed parts alone: an address or subject with a line break in it never becomes a header.
 fn message(from: &Mailbox, mail: &Mail) -> Result<Message, MailError> {
-    let to: Address = mail.to.parse().map_err(|error| MailError::Address(mail.to.clone(), error))?;
+    let to: Address = mail.to.parse().map_err(MailError::Address)?;
     let alternatives = MultiPart::alternative()
         .singlepart(part(ContentType::TEXT_PLAIN, &mail.text))
         .singlepart(part(ContentType::TEXT_HTML, &mail.html));

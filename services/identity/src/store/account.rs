@@ -160,19 +160,20 @@ impl Store {
                     insert_role(conn, account.id, role::ADMIN, now).await?;
                     return Ok::<_, Error>((account.id, true, Vec::new()));
                 };
-                let mut targets = self.end_sessions(conn, known.id, None).await?;
                 let gained = insert_role(conn, known.id, role::ADMIN, now).await?;
-                let epoch = known.epoch + i64::from(gained);
-                if gained {
-                    targets.push(Target::Account { id: known.id, epoch });
-                }
                 let change = (
                     account::password_hash.eq(password_hash),
                     account::state.eq(State::Active.as_str()),
                     account::email_verified.eq(true),
                     account::epoch.eq(account::epoch + i64::from(gained)),
                 );
-                on!(conn, |db| diesel::update(account::table.find(known.id)).set(change).execute(db).await)?;
+                let update = diesel::update(account::table.find(known.id)).set(change).returning(account::epoch);
+                let epoch: i64 = on!(conn, |db| update.get_result(db).await)?;
+                // After the password: a sign-in with the old one that was in progress has its session by now, or gets none.
+                let mut targets = self.end_sessions(conn, known.id, None).await?;
+                if gained {
+                    targets.push(Target::Account { id: known.id, epoch });
+                }
                 self.drop_challenges(conn, known.id).await?;
                 let revoked = self.revoke(conn, targets).await?;
                 Ok((known.id, false, revoked))

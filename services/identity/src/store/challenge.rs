@@ -55,7 +55,8 @@ impl Store {
                     return Ok(Activation::Invalid);
                 };
                 let tag = self.marker.token(account.bond(Purpose::Activate), token.expose());
-                if !matches(&row.token_hash, &tag) || row.expire_time <= now {
+                let able = matches!(account.state, State::Pending | State::Active);
+                if !able || !matches(&row.token_hash, &tag) || row.expire_time <= now {
                     return Ok(Activation::Invalid);
                 }
                 if row.used_time.is_some() || !self.activate(conn, &row).await? {

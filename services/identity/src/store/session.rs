@@ -1,6 +1,5 @@
 //! Sessions. A live one has a row; an ended one has none, and for a while a revocation.
 
-use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::auth::{Revocation, Target};
@@ -244,12 +243,8 @@ impl Store {
                 tracing::warn!(account = %owner.id, session = %row.id, "a spent refresh token was used again: the session is ended");
                 on!(conn, |db| diesel::delete(session::table.find(row.id)).execute(db).await)?;
                 let revoked = self.revoke(conn, vec![Target::Session(row.id)]).await?;
-                let began: TimeDelta = now - row.create_time;
-                let letter = Letter::SessionEnded {
-                    to: owner.email.clone(),
-                    days: began.num_days(),
-                    user_agent: row.user_agent,
-                };
+                let began = row.create_time.date().to_string();
+                let letter = Letter::SessionEnded { to: owner.email.clone(), began, user_agent: row.user_agent };
                 self.post(conn, &letter).await?;
                 Ok(Explained::Refused(Refreshed::Reused, revoked))
             }
