@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// With no descriptor or memory left, trying again at once would only burn the processor.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Hands each new connection to `each` until `stop`. No error ends it (S-47): a peer that has gone again is forgotten, and a shortage
 /// is waited out.
@@ -17,16 +17,22 @@ pub async fn accept<T>(
     mut next: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
     mut each: impl FnMut(T),
 ) {
+    let mut is_short = false;
     loop {
         let accepted = match stop.run_until_cancelled(poll_fn(&mut next)).await {
             None => return,
             Some(accepted) => accepted,
         };
         match accepted {
-            Ok(connection) => each(connection),
+            Ok(connection) => {
+                is_short = false;
+                each(connection);
+            }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "a connection can't be accepted");
+                if !std::mem::replace(&mut is_short, true) {
+                    tracing::warn!(%error, "connections can't be accepted");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
