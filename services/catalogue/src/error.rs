@@ -81,8 +81,8 @@ mod tests {
         ];
         let lines = errors.map(|error| {
             let status = Status::from(error);
-            let info = status.get_details_error_info().unwrap_or_default();
-            format!("{:?} {}: {} {:?}", status.code(), info.reason, status.message(), info.metadata)
+            let info = status.get_details_error_info().map(|info| (info.reason, info.metadata)).unwrap_or_default();
+            format!("{:?} {}: {} {:?}", status.code(), info.0, status.message(), info.1)
         });
         insta::assert_snapshot!(lines.join("\n"), @r#"
         InvalidArgument FIELDS_INVALID: `page_size` must not be negative {}

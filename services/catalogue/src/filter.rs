@@ -148,11 +148,9 @@ mod tests {
         MovieFilter::parse(filter, &mut fields);
         let Err(failure) = fields.finish() else { panic!("nothing was refused") };
         let status = Status::from(failure);
-        let details = status.get_details_bad_request().unwrap_or_default();
-        let lines = details
-            .field_violations
-            .into_iter()
-            .map(|violation| format!("{} {}", violation.field, violation.description));
+        let details = status.get_error_details();
+        let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+        let lines = violations.into_iter().map(|violation| format!("{} {}", violation.field, violation.description));
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
         filter.genres must not hold an empty name
         filter.actors must not have more than 20 values

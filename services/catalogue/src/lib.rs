@@ -14,8 +14,6 @@ mod movie;
 mod names;
 mod order;
 mod schema;
-#[cfg(test)]
-mod scratch;
 mod store;
 
 use std::sync::Arc;

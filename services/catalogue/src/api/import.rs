@@ -16,7 +16,7 @@ use crate::import_file::ImportFile;
 use crate::store::import::ImportStore;
 
 /// How many movies are stored at once. More are faster, but hold the store's one writer for longer.
-const BATCH: usize = 500;
+const BATCH: usize = 1000;
 /// How much of a file is read at once.
 const PIECE: usize = 64 * 1024;
 /// From how many new movies on the planner's statistics are brought up to date.
@@ -61,7 +61,7 @@ impl ImportService for ImportApi {
         &self,
         request: Request<ImportMovieFileRequest>,
     ) -> Result<Response<Self::ImportMovieFileStream>, Status> {
-        let content = Bytes::from(request.into_inner().content);
+        let content = request.into_inner().content;
         let state = Some((self.begin(), content));
         let answers = stream::unfold(state, async |state| {
             let (import, content) = state?;

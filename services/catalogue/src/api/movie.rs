@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::filter::MovieFilter;
 use crate::money;
 use crate::order::{self, Order, Start};
-use crate::store::movie::{MovieList, MovieRow, MovieStore};
+use crate::store::movie::{Count, MovieList, MovieRow, MovieStore};
 
 /// How many filters' counts are remembered.
 const COUNTS: usize = 1000;
@@ -25,7 +25,7 @@ const COUNTED: usize = 512;
 pub struct MovieApi {
     store: MovieStore,
     /// How many movies match a filter, and the number of the catalogue's state in which they were counted.
-    counts: Cache<String, (i64, i64)>,
+    counts: Cache<String, (i64, Count)>,
 }
 
 impl MovieApi {
@@ -38,14 +38,14 @@ impl MovieApi {
         let text = filter.text();
         let remembered = self.counts.get(&text).filter(|(counted, _)| Some(*counted) == version);
         if let Some((_, count)) = remembered {
-            return Ok(count);
+            return Ok(count.matching);
         }
         let count = self.store.count_movies(filter).await?;
         // Read after the version, so it is never older than what it is remembered for.
         if let Some(version) = version.filter(|_| text.len() <= COUNTED) {
             self.counts.insert(text, (version, count));
         }
-        Ok(count)
+        Ok(count.matching)
     }
 }
 
@@ -59,7 +59,8 @@ impl MovieService for MovieApi {
     }
 
     async fn list_movies(&self, request: Request<ListMoviesRequest>) -> Result<Response<ListMoviesResponse>, Status> {
-        let list = list(request.into_inner())?;
+        let mut list = list(request.into_inner())?;
+        list.known = self.counts.get(&list.filter.text()).map(|(_, count)| count);
         let page = self.store.movies(&list).await.map_err(Error::from)?;
         let total = match list.start {
             Start::After(_, total) => total,
@@ -95,7 +96,7 @@ fn list(request: ListMoviesRequest) -> Result<MovieList, Error> {
     };
     let token = fields.take("page_token", order::decode(&request.page_token, &filter, order));
     let Some(token) = token else { return Err(fields.into()) };
-    Ok(MovieList { start: token.unwrap_or(Start::Offset((number - 1) * size)), filter, order, size })
+    Ok(MovieList { start: token.unwrap_or(Start::Offset((number - 1) * size)), filter, order, size, known: None })
 }
 
 fn page_number(page: i32) -> Result<i64, &'static str> {

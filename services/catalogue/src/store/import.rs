@@ -66,8 +66,17 @@ impl ImportStore {
 
     /// Brings the planner's statistics up to date, without which PostgreSQL reads whole tables after a first import.
     pub async fn analyze(&self) -> Result<(), DbError> {
-        const STATEMENTS: [&str; 5] =
-            ["analyze movie", "analyze actor", "analyze movie_genre", "analyze movie_actor", "analyze movie_language"];
+        const STATEMENTS: [&str; 9] = [
+            "analyze movie",
+            "analyze genre",
+            "analyze actor",
+            "analyze language",
+            "analyze country",
+            "analyze movie_genre",
+            "analyze movie_actor",
+            "analyze movie_language",
+            "analyze movie_state",
+        ];
         self.db
             .bulk(async |conn| {
                 for statement in STATEMENTS {

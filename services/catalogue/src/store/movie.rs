@@ -1,5 +1,6 @@
 //! Movies.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
@@ -56,6 +57,25 @@ pub struct MovieList {
     pub order: Order,
     pub size: i64,
     pub start: Start,
+    /// How much matches, when that is known from before.
+    pub known: Option<Count>,
+}
+
+/// How many movies match a filter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Count {
+    pub matching: i64,
+    /// How many there are in all.
+    pub all: i64,
+}
+
+impl MovieList {
+    /// Whether a page is found sooner by walking along the order than by gathering all that matches. A walk meets a match every
+    /// `all / matching` movies.
+    fn walk(&self) -> bool {
+        self.known
+            .is_some_and(|count| self.size.saturating_mul(count.all) < count.matching.saturating_mul(count.matching))
+    }
 }
 
 /// A part of a list.
@@ -90,7 +110,7 @@ impl MovieStore {
         let rows: Vec<(MovieRow, Option<i64>)> = on!(conn, |db| {
             let version = movie_state::table.select(movie_state::version).single_value();
             let select = movie::table.select((MovieRow::as_select(), version));
-            let bounds = Bounds { order: list.order, start: &list.start, limit: list.size + 1 };
+            let bounds = Bounds { order: list.order, start: &list.start, limit: list.size + 1, walk: list.walk() };
             Matching { select, filter: &list.filter, bounds: Some(bounds) }.load(db).await
         })?;
         let size = usize::try_from(list.size).unwrap_or_default();
@@ -98,12 +118,16 @@ impl MovieStore {
         Ok(MoviePage { movies: rows.into_iter().take(size).map(|row| row.0).collect(), more, version })
     }
 
-    /// How many movies match.
-    pub async fn count_movies(&self, filter: &MovieFilter) -> Result<i64, DbError> {
+    pub async fn count_movies(&self, filter: &MovieFilter) -> Result<Count, DbError> {
         let conn = &mut self.db.scan().await?;
-        on!(conn, |db| {
-            let select = movie::table.select(diesel::dsl::count_star());
+        let all = on!(conn, |db| movie::table.count().get_result(db).await)?;
+        if *filter == MovieFilter::default() {
+            return Ok(Count { matching: all, all });
+        }
+        let matching = on!(conn, |db| {
+            let select = movie::table.select(count_star());
             Matching { select, filter, bounds: None }.get_result(db).await
-        })
+        })?;
+        Ok(Count { matching, all })
     }
 }

@@ -1,10 +1,15 @@
 //! The statement of a page of movies: a select that diesel checks, and conditions, order and bounds that depend on the request.
+//!
+//! There are two ways to a page of what is filed under a name: to gather all of it and sort, or to walk along the order and ask of
+//! each movie whether it is filed there. Where much matches, a walk ends after a few dozen movies.
 
 use diesel::backend::Backend;
+use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
-use diesel::sql_types::{Binary, Double, Integer, Text};
+use diesel::sql_types::{Binary, Double, HasSqlType, Integer, Text};
+use diesel::sqlite::Sqlite;
 use quartet_chassis::id::Id;
 
 use crate::filter::MovieFilter;
@@ -25,6 +30,24 @@ pub struct Bounds<'a> {
     pub order: Order,
     pub start: &'a Start,
     pub limit: i64,
+    /// Whether so much matches that it is found along the order.
+    pub walk: bool,
+}
+
+/// How the databases say that a column is one of what a select gives, when it is to be asked once and not joined.
+pub trait Dialect: Backend {
+    const IN_SELECT: &'static str;
+    const IN_SELECT_END: &'static str;
+}
+
+impl Dialect for Pg {
+    const IN_SELECT: &'static str = " = any(array(";
+    const IN_SELECT_END: &'static str = "))";
+}
+
+impl Dialect for Sqlite {
+    const IN_SELECT: &'static str = " in (";
+    const IN_SELECT_END: &'static str = ")";
 }
 
 impl<Q: Query> Query for Matching<'_, Q> {
@@ -38,7 +61,7 @@ impl<Q> QueryId for Matching<'_, Q> {
 
 impl<Q, DB> QueryFragment<DB> for Matching<'_, Q>
 where
-    DB: Backend,
+    DB: Dialect,
     Q: QueryFragment<DB>,
     String: ToSql<Text, DB>,
     f64: ToSql<Double, DB>,
@@ -50,14 +73,16 @@ where
             out.unsafe_to_cache_prepared();
         }
         self.select.walk_ast(out.reborrow())?;
-        let Some(bounds) = &self.bounds else { return push_conditions(&mut out, self.filter, None) };
+        let Some(bounds) = &self.bounds else { return push_conditions(&mut out, self.filter, false, None) };
         match bounds.start {
-            Start::After(position, _) => push_conditions(&mut out, self.filter, Some((bounds.order, position)))?,
-            Start::Offset(0) => push_conditions(&mut out, self.filter, None)?,
+            Start::After(position, _) => {
+                push_conditions(&mut out, self.filter, bounds.walk, Some((bounds.order, position)))?
+            }
+            Start::Offset(0) => push_conditions(&mut out, self.filter, bounds.walk, None)?,
             // The rows that are skipped are skipped in the index, without reading the movies.
             Start::Offset(offset) => {
                 out.push_sql(" where movie.movie_id in (select movie.movie_id from movie");
-                push_conditions(&mut out, self.filter, None)?;
+                push_conditions(&mut out, self.filter, bounds.walk, None)?;
                 push_order(&mut out, bounds.order);
                 push_number(&mut out, " limit ", bounds.limit);
                 push_number(&mut out, " offset ", *offset);
@@ -90,44 +115,37 @@ fn push_order<DB: Backend>(out: &mut AstPass<'_, '_, DB>, order: Order) {
     });
 }
 
-/// The names of one kind that a movie is filed under.
+/// The tables of the names of one kind.
 struct Names {
-    before: &'static str,
-    after: &'static str,
+    /// From a name to its movies.
+    file: &'static str,
+    table: &'static str,
+    id: &'static str,
 }
 
-const GENRES: Names = Names {
-    before: "movie.movie_id in (select f.movie_id from movie_genre f join genre n on n.genre_id = f.genre_id where n.name_key in (",
-    after: "))",
-};
-const ACTORS: Names = Names {
-    before: "movie.movie_id in (select f.movie_id from movie_actor f join actor n on n.actor_id = f.actor_id where n.name_key in (",
-    after: "))",
-};
-const LANGUAGES: Names = Names {
-    before: "movie.movie_id in (select f.movie_id from movie_language f join language n on n.language_id = f.language_id where n.name_key in (",
-    after: "))",
-};
-const COUNTRIES: Names = Names { before: "movie.country_code in (", after: ")" };
+const GENRES: Names = Names { file: "movie_genre", table: "genre", id: "genre_id" };
+const ACTORS: Names = Names { file: "movie_actor", table: "actor", id: "actor_id" };
+const LANGUAGES: Names = Names { file: "movie_language", table: "language", id: "language_id" };
 
 fn push_conditions<'b, DB>(
     out: &mut AstPass<'_, 'b, DB>,
     filter: &'b MovieFilter,
+    walk: bool,
     after: Option<(Order, &'b Position)>,
 ) -> QueryResult<()>
 where
-    DB: Backend,
+    DB: Dialect,
     String: ToSql<Text, DB>,
     f64: ToSql<Double, DB>,
     i32: ToSql<Integer, DB>,
     Id: ToSql<Binary, DB>,
 {
     let mut conditions = Conditions { out: out.reborrow(), any: false };
-    conditions.names(GENRES, &filter.genres)?;
-    conditions.names(ACTORS, &filter.actors)?;
-    conditions.names(COUNTRIES, &filter.countries)?;
-    conditions.names(LANGUAGES, &filter.languages)?;
-    conditions.statuses(&filter.statuses)?;
+    conditions.names(GENRES, &filter.genres, walk)?;
+    conditions.names(ACTORS, &filter.actors, walk)?;
+    conditions.names(LANGUAGES, &filter.languages, walk)?;
+    conditions.any::<Text, _>("movie.country_code", &filter.countries)?;
+    conditions.any::<Integer, _>("movie.status", &filter.statuses)?;
     conditions.bound::<Text, _>("movie.release_date >= ", &filter.first_date)?;
     conditions.bound::<Text, _>("movie.release_date <= ", &filter.last_date)?;
     conditions.bound::<Double, _>("movie.score >= ", &filter.min_score)?;
@@ -151,33 +169,55 @@ impl<'b, DB: Backend> Conditions<'_, 'b, DB> {
         self.any = true;
     }
 
-    fn names(&mut self, names: Names, values: &'b [String]) -> QueryResult<()>
+    fn names(&mut self, names: Names, values: &'b [String], walk: bool) -> QueryResult<()>
     where
+        DB: Dialect,
         String: ToSql<Text, DB>,
     {
         if values.is_empty() {
             return Ok(());
         }
-        self.begin(names.before);
-        for (index, value) in values.iter().enumerate() {
-            self.out.push_sql(if index > 0 { ", " } else { "" });
-            self.out.push_bind_param::<Text, String>(value)?;
+        let (before, between, inner, end) = match walk {
+            true => (
+                "exists (select 1 from ",
+                " f where f.movie_id = movie.movie_id and f.",
+                DB::IN_SELECT,
+                DB::IN_SELECT_END,
+            ),
+            false => ("movie.movie_id in (select f.movie_id from ", " f where f.", " in (", ")"),
+        };
+        self.begin(before);
+        for part in [names.file, between, names.id, inner, "select n.", names.id, " from ", names.table, " n where "] {
+            self.out.push_sql(part);
         }
-        self.out.push_sql(names.after);
+        self.values::<Text, String>("n.name_key", values)?;
+        self.out.push_sql(end);
+        // `is true` keeps both planners from turning a walk into a join.
+        self.out.push_sql(if walk { ") is true" } else { ")" });
         Ok(())
     }
 
-    fn statuses(&mut self, values: &'b [i32]) -> QueryResult<()>
+    fn any<ST, T>(&mut self, column: &str, values: &'b [T]) -> QueryResult<()>
     where
-        i32: ToSql<Integer, DB>,
+        DB: HasSqlType<ST>,
+        T: ToSql<ST, DB>,
     {
         if values.is_empty() {
             return Ok(());
         }
-        self.begin("movie.status in (");
+        self.begin("");
+        self.values::<ST, T>(column, values)
+    }
+
+    fn values<ST, T>(&mut self, column: &str, values: &'b [T]) -> QueryResult<()>
+    where
+        DB: HasSqlType<ST>,
+        T: ToSql<ST, DB>,
+    {
+        self.out.push_sql(column);
         for (index, value) in values.iter().enumerate() {
-            self.out.push_sql(if index > 0 { ", " } else { "" });
-            self.out.push_bind_param::<Integer, i32>(value)?;
+            self.out.push_sql(if index == 0 { " in (" } else { ", " });
+            self.out.push_bind_param::<ST, T>(value)?;
         }
         self.out.push_sql(")");
         Ok(())
@@ -185,7 +225,7 @@ impl<'b, DB: Backend> Conditions<'_, 'b, DB> {
 
     fn bound<ST, T>(&mut self, text: &str, value: &'b Option<T>) -> QueryResult<()>
     where
-        DB: diesel::sql_types::HasSqlType<ST>,
+        DB: HasSqlType<ST>,
         T: ToSql<ST, DB>,
     {
         let Some(value) = value else { return Ok(()) };
