@@ -18,7 +18,8 @@ fn commands(section: &str) -> String {
 /// `cargo run`. A line that must fail (`! …`) ends the script when it does not.
 fn script(world: &World) -> String {
     let commands = commands("The first five minutes");
-    let own = commands.replace("cargo run --quiet --", "executable").replace("127.0.0.1:8000", &world.gateway().to_string());
+    let own =
+        commands.replace("cargo run --quiet --", "executable").replace("127.0.0.1:8000", &world.gateway().to_string());
     let strict = own.lines().map(|line| match line.strip_prefix("! ") {
         Some(command) => format!("if {command}; then exit 1; fi\n"),
         None => format!("{line}\n"),

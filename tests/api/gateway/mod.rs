@@ -3,5 +3,6 @@
 mod foreign;
 mod http;
 mod limits;
+mod operation;
 mod routing;
 mod web;

@@ -24,9 +24,8 @@ pub const FLEET_SECRET: &str = "080808080808080808080808080808080808080808080808
 pub struct Grounds {
     pub postgres: Postgres,
     pub redis: Arc<Redis>,
-    /// The names of the databases.
+    /// The name of identity's database.
     pub identity_database: String,
-    pub catalogue_database: String,
     folder: Arc<tempfile::TempDir>,
     flags: Vec<String>,
 }
@@ -64,7 +63,7 @@ impl Grounds {
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let redis = Arc::new(redis);
         let folder = Arc::new(folder);
-        Grounds { postgres, redis, identity_database, catalogue_database, folder, flags: all }
+        Grounds { postgres, redis, identity_database, folder, flags: all }
     }
 
     /// Runs the migrations of both services.
@@ -105,7 +104,6 @@ impl Fleet {
         let grounds = Grounds::make(postgres, flags).await;
         grounds.migrate().await;
         let identity = grounds.role("identity", &[]);
-        // Two of each would show nothing more: calls, tokens and revocations already cross processes.
         let (one, two) = tokio::join!(Process::start(&identity), Process::start(&identity));
         let identities = vec![one, two];
         let addresses: Vec<String> = identities.iter().map(|process| process.started.listen.to_string()).collect();

@@ -48,19 +48,19 @@ impl Installation {
         }
     }
 
-    /// The gateway's own admin port.
-    pub fn admin(&self) -> SocketAddr {
-        match self {
-            Installation::Embedded(embedded) => embedded.started.admin,
-            Installation::Fleet(fleet) => fleet.gateway.started.admin,
-        }
-    }
-
     /// Every process's control port, identity's first.
     pub fn controls(&self) -> Vec<SocketAddr> {
         match self {
             Installation::Embedded(embedded) => vec![embedded.started.control],
             Installation::Fleet(fleet) => fleet.processes().map(|process| process.started.control).collect(),
+        }
+    }
+
+    /// Every process's admin port.
+    pub fn admins(&self) -> Vec<SocketAddr> {
+        match self {
+            Installation::Embedded(embedded) => vec![embedded.started.admin],
+            Installation::Fleet(fleet) => fleet.processes().map(|process| process.started.admin).collect(),
         }
     }
 

@@ -29,12 +29,18 @@ impl Postgres {
 
     /// Runs a statement with psql and answers what it prints: lines of columns with `|` between them.
     pub async fn run(&self, database: &str, sql: &str) -> String {
+        self.try_run(database, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    async fn try_run(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut command = Command::new(program("psql"));
         command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "-c", sql]);
         command.arg(self.database(database)).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("no psql");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        Ok(String::from_utf8(output.stdout).unwrap().trim().to_owned())
     }
 
     /// Every row of a database as text.
@@ -78,7 +84,7 @@ impl OwnPostgres {
             .expect("tests/postgres does not run");
         let server = Postgres { url: format!("postgres://postgres@127.0.0.1:{port}") };
         super::within(std::time::Duration::from_secs(30), "PostgreSQL answers", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+            server.try_run("postgres", "select 1").await.ok()
         })
         .await;
         OwnPostgres { server, folder, keeper }

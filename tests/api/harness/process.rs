@@ -22,7 +22,8 @@ pub const BEGIN: &str = "\u{1e}";
 /// A command that runs the executable with these arguments, without the settings of this process's environment.
 pub fn quartet_command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let list: Vec<String> = arguments.iter().map(|argument| argument.as_ref().to_str().unwrap().to_owned()).collect();
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    // By this name it is there even when a new build has taken its place.
+    let mut command = Command::new("/proc/self/exe");
     command.args(["--exact", "harness::role::a_process_of_the_installation", "--nocapture", "--test-threads=1"]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUARTET_")) {
         command.env_remove(name);

@@ -87,9 +87,9 @@ impl World {
         self.installation.gateway()
     }
 
-    /// The gateway's admin port: liveness, readiness, metrics.
-    pub fn admin_port(&self) -> SocketAddr {
-        self.installation.admin()
+    /// Every process's admin port: liveness, readiness, metrics.
+    pub fn admin_ports(&self) -> Vec<SocketAddr> {
+        self.installation.admins()
     }
 
     /// The data directory, when everything is in one process.

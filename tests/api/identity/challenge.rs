@@ -44,7 +44,10 @@ async fn i12_a_reset_is_promised_to_everybody_and_mailed_to_active_accounts() {
     }
     eventually("the mail", async || (world.mails(&active.email).await.len() == 2).then_some(())).await;
     let refused = refusal(world.accounts().request_password_reset(RequestPasswordResetRequest::default()).await);
-    assert_eq!((refused.is(), refused.fields.clone()), ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["email".to_owned()]));
+    assert_eq!(
+        (refused.is(), refused.fields.clone()),
+        ((Code::InvalidArgument, "FIELDS_INVALID"), vec!["email".to_owned()])
+    );
 }
 
 #[tokio::test]
