@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn s60_a_secret_comes_from_a_file_that_others_can_not_read() {
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::fs::PermissionsExt;
 
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "Zk3vQ9\n").expect("written");

@@ -77,7 +77,7 @@ where
             let mut connection = pin!($connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
-                () = drain.stopping().cancelled() => {
+                () = drain.last_words() => {
                     connection.as_mut().graceful_shutdown();
                     tokio::time::timeout(drain.period(), connection).await.ok()
                 }
@@ -115,9 +115,11 @@ where
     if let Some(protocol) = protocol {
         return Some((Rewound { first: bytes::Bytes::new(), io }, protocol));
     }
-    // Nothing is owed to a peer that has not said a word yet.
-    let reading = drain.stopping().run_until_cancelled(first_bytes(&mut io));
-    let (first, is_http2) = tokio::time::timeout(patience, reading).await.ok()??.ok()?;
+    // Nothing is owed to a peer that does not say a word.
+    let (first, is_http2) = tokio::select! {
+        read = tokio::time::timeout(patience, first_bytes(&mut io)) => read.ok()?.ok()?,
+        () = drain.last_words() => return None,
+    };
     let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
     Some((Rewound { first, io }, protocol))
 }

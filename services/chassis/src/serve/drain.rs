@@ -7,6 +7,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long connections get to finish what they began. A process is to be gone ten seconds after it was told to stop.
 const PERIOD: Duration = Duration::from_secs(8);
+/// How long a connection that has just been made may take to say what it wants.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What the listeners and connections of a process share to end together (F-12).
 #[derive(Clone)]
@@ -31,6 +33,12 @@ impl Drain {
     /// Cancelled when the process is to stop.
     pub fn stopping(&self) -> &CancellationToken {
         &self.stopping
+    }
+
+    /// When connections are asked to end: a moment after that, so that what is on its way when the door closes is answered too.
+    pub async fn last_words(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
     }
 
     /// How long a connection may go on after that.
