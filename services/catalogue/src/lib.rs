@@ -9,6 +9,7 @@ mod error;
 mod filter;
 mod fold;
 mod import_file;
+mod lists;
 mod money;
 mod movie;
 mod names;

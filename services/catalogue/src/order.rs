@@ -71,6 +71,17 @@ impl Order {
         };
         Ok(Order { by, desc })
     }
+
+    /// Where a movie with these values stands.
+    pub fn position(self, id: Id, name_key: &str, release_date: &str, score: f64) -> Position {
+        let key = match self.by {
+            By::Id => Key::None,
+            By::Name => Key::Text(name_key.to_owned()),
+            By::ReleaseDate => Key::Text(release_date.to_owned()),
+            By::Score => Key::Number(score),
+        };
+        Position { key, id }
+    }
 }
 
 /// What a page token holds: plain values that are checked again when it comes back.

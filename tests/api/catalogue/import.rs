@@ -20,6 +20,7 @@ fn counts(summary: &ImportSummary) -> [i32; 5] {
 fn findings(summary: &ImportSummary) -> String {
     let line = |issue: &ImportIssue| {
         let message: String = issue.message.replace('\t', " ").chars().take(90).collect();
+        let message = message.trim_end();
         format!("{} {}: {message}", issue.line, issue.kind().as_str_name().trim_start_matches("IMPORT_ISSUE_KIND_"))
     };
     summary.issues.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -38,7 +39,7 @@ async fn k3_every_kind_of_bad_row_is_reported_by_line_and_stops_no_other() {
     insta::assert_snapshot!(findings(&summary), @"
     3 REJECTED: `names` must not be empty: ``
     4 REJECTED: `names` must not be longer than 255 characters: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
-    7 REJECTED: `names` must not hold control characters: `A name with a tab`; `orig_title` must not hold 
+    7 REJECTED: `names` must not hold control characters: `A name with a tab`; `orig_title` must not hold
     8 REJECTED: `names` must be UTF-8: `A byte that is no letter �`; `orig_title` must be UTF-8: `A byte t
     9 REJECTED: `date_x` must be a date such as `2023-03-02` or `03/02/2023`: `02/30/2023`
     11 REJECTED: `date_x` must be a date such as `2023-03-02` or `03/02/2023`: `2.3.2023`
@@ -338,7 +339,17 @@ async fn k3_the_real_file_comes_in_whole() {
     assert_eq!(all(&world, soviet, "", 25).await.len(), 5);
     let dutch = MovieFilter { languages: vec!["Dutch".to_owned()], ..Default::default() };
     assert!(all(&world, dutch, "", 100).await.len() >= 22);
-    let hundredth = ListMoviesRequest { page_size: 10, page: 1000, ..Default::default() };
-    let answer = list(&world, hundredth).await;
-    assert_eq!((answer.movies.len(), answer.total_size, answer.total_pages), (9, 9_999, 1000 /* the last page */));
+    // A page far in the list is what one comes to by token, also the second time, when it is reached by what was remembered.
+    for order_by in ["", "name", "score desc"] {
+        let movies = all(&world, MovieFilter::default(), order_by, 100).await;
+        for page in [1000, 999, 51, 1000, 10_000] {
+            let request =
+                ListMoviesRequest { order_by: order_by.to_owned(), page_size: 10, page, ..Default::default() };
+            let answer = list(&world, request).await;
+            let expected: Vec<&Movie> = movies.iter().skip((page as usize - 1) * 10).take(10).collect();
+            assert_eq!(answer.movies.iter().collect::<Vec<_>>(), expected, "page {page} by `{order_by}`");
+            assert_eq!((answer.total_size, answer.total_pages), (9_999, 1000));
+            assert_eq!(answer.next_page_token.is_empty(), page >= 1000);
+        }
+    }
 }

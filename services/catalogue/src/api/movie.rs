@@ -1,51 +1,31 @@
 //! `MovieService`.
 
 use quartet_chassis::clock::timestamp;
-use quartet_chassis::db::{Db, DbError};
+use quartet_chassis::db::Db;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::movie_service_server::MovieService;
 use quartet_proto::catalogue::v1::{
     Country, GetMovieRequest, GetMovieResponse, ListMoviesRequest, ListMoviesResponse, Movie,
 };
-use quick_cache::sync::Cache;
 use tonic::{Request, Response, Status};
 
 use crate::error::Error;
 use crate::filter::MovieFilter;
+use crate::lists::Lists;
 use crate::money;
 use crate::order::{self, Order, Start};
-use crate::store::movie::{Count, MovieList, MovieRow, MovieStore};
-
-/// How many filters' counts are remembered.
-const COUNTS: usize = 1000;
-/// The longest filter, as text, whose count is remembered.
-const COUNTED: usize = 512;
+use crate::store::movie::{MovieList, MovieRow, MovieStore};
 
 pub struct MovieApi {
     store: MovieStore,
-    /// How many movies match a filter, and the number of the catalogue's state in which they were counted.
-    counts: Cache<String, (i64, Count)>,
+    lists: Lists,
 }
 
 impl MovieApi {
     pub fn new(db: Db) -> MovieApi {
-        MovieApi { store: MovieStore::new(db), counts: Cache::new(COUNTS) }
-    }
-
-    /// How many movies match. Counted once for each filter and state of the catalogue: counting costs more than a page.
-    async fn count(&self, filter: &MovieFilter, version: Option<i64>) -> Result<i64, DbError> {
-        let text = filter.text();
-        let remembered = self.counts.get(&text).filter(|(counted, _)| Some(*counted) == version);
-        if let Some((_, count)) = remembered {
-            return Ok(count.matching);
-        }
-        let count = self.store.count_movies(filter).await?;
-        // Read after the version, so it is never older than what it is remembered for.
-        if let Some(version) = version.filter(|_| text.len() <= COUNTED) {
-            self.counts.insert(text, (version, count));
-        }
-        Ok(count.matching)
+        let store = MovieStore::new(db);
+        MovieApi { lists: Lists::new(store.clone()), store }
     }
 }
 
@@ -59,26 +39,21 @@ impl MovieService for MovieApi {
     }
 
     async fn list_movies(&self, request: Request<ListMoviesRequest>) -> Result<Response<ListMoviesResponse>, Status> {
-        let mut list = list(request.into_inner())?;
-        list.known = self.counts.get(&list.filter.text()).map(|(_, count)| count);
-        let page = self.store.movies(&list).await.map_err(Error::from)?;
-        let total = match list.start {
-            Start::After(_, total) => total,
-            Start::Offset(0) if page.movies.is_empty() => 0,
-            Start::Offset(_) => self.count(&list.filter, page.version).await.map_err(Error::from)?,
-        };
+        let (list, start) = list(request.into_inner())?;
+        let (filter, order, size) = (list.filter.clone(), list.order, list.size);
+        let (page, total) = self.lists.page(list, start).await.map_err(Error::from)?;
         let last = page.movies.last().filter(|_| page.more);
-        let next = last.map(|movie| order::encode(&list.filter, list.order, &movie.position(list.order), total));
+        let next = last.map(|movie| order::encode(&filter, order, &movie.position(order), total));
         Ok(Response::new(ListMoviesResponse {
             movies: page.movies.into_iter().map(Movie::from).collect(),
             next_page_token: next.unwrap_or_default(),
             total_size: i32::try_from(total).unwrap_or(i32::MAX),
-            total_pages: i32::try_from((total + list.size - 1) / list.size).unwrap_or(i32::MAX),
+            total_pages: i32::try_from((total + size - 1) / size).unwrap_or(i32::MAX),
         }))
     }
 }
 
-fn list(request: ListMoviesRequest) -> Result<MovieList, Error> {
+fn list(request: ListMoviesRequest) -> Result<(MovieList, Start), Error> {
     let mut fields = Fields::default();
     let filter = MovieFilter::parse(request.filter.unwrap_or_default(), &mut fields);
     let order = fields.take("order_by", Order::parse(&request.order_by));
@@ -96,7 +71,8 @@ fn list(request: ListMoviesRequest) -> Result<MovieList, Error> {
     };
     let token = fields.take("page_token", order::decode(&request.page_token, &filter, order));
     let Some(token) = token else { return Err(fields.into()) };
-    Ok(MovieList { start: token.unwrap_or(Start::Offset((number - 1) * size)), filter, order, size, known: None })
+    let start = token.unwrap_or(Start::Offset((number - 1) * size));
+    Ok((MovieList { filter, order, size, after: None, skip: 0, known: None }, start))
 }
 
 fn page_number(page: i32) -> Result<i64, &'static str> {

@@ -8,9 +8,9 @@ use quartet_chassis::db::{Db, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::page::{Bounds, Matching};
+use super::page::{Bounds, Marks, Matching};
 use crate::filter::MovieFilter;
-use crate::order::{By, Key, Order, Position, Start};
+use crate::order::{Order, Position};
 use crate::schema::{movie, movie_state};
 
 /// A movie's row: the finished answer, names joined, so that a movie is read from nowhere else.
@@ -40,13 +40,7 @@ pub struct MovieRow {
 impl MovieRow {
     /// Where the movie stands in an order.
     pub fn position(&self, order: Order) -> Position {
-        let key = match order.by {
-            By::Id => Key::None,
-            By::Name => Key::Text(self.name_key.clone()),
-            By::ReleaseDate => Key::Text(self.release_date.clone()),
-            By::Score => Key::Number(self.score),
-        };
-        Position { key, id: self.movie_id }
+        order.position(self.movie_id, &self.name_key, &self.release_date, self.score)
     }
 }
 
@@ -56,7 +50,10 @@ pub struct MovieList {
     pub filter: MovieFilter,
     pub order: Order,
     pub size: i64,
-    pub start: Start,
+    /// The place behind which it begins.
+    pub after: Option<Position>,
+    /// How many are left out from there.
+    pub skip: i64,
     /// How much matches, when that is known from before.
     pub known: Option<Count>,
 }
@@ -73,8 +70,8 @@ impl MovieList {
     /// Whether a page is found sooner by walking along the order than by gathering all that matches. A walk meets a match every
     /// `all / matching` movies.
     fn walk(&self) -> bool {
-        self.known
-            .is_some_and(|count| self.size.saturating_mul(count.all) < count.matching.saturating_mul(count.matching))
+        let steps = |count: &Count| self.skip.saturating_add(self.size).saturating_mul(count.all);
+        self.known.is_some_and(|count| steps(&count) < count.matching.saturating_mul(count.matching))
     }
 }
 
@@ -104,18 +101,30 @@ impl MovieStore {
     }
 
     pub async fn movies(&self, list: &MovieList) -> Result<MoviePage, DbError> {
-        // A page of everything is a walk along an index; only filters and skipping may take long.
-        let short = list.filter.conditions() == 0 && matches!(list.start, Start::After(..) | Start::Offset(0..1000));
+        // A page of everything is a short walk along an index; filters and skipping may take long.
+        let short = list.filter.conditions() == 0 && list.skip < 1000;
         let conn = &mut if short { self.db.read().await? } else { self.db.scan().await? };
         let rows: Vec<(MovieRow, Option<i64>)> = on!(conn, |db| {
             let version = movie_state::table.select(movie_state::version).single_value();
             let select = movie::table.select((MovieRow::as_select(), version));
-            let bounds = Bounds { order: list.order, start: &list.start, limit: list.size + 1, walk: list.walk() };
+            let (after, limit, walk) = (list.after.as_ref(), list.size + 1, list.walk());
+            let bounds = Bounds { order: list.order, after, skip: list.skip, limit, walk };
             Matching { select, filter: &list.filter, bounds: Some(bounds) }.load(db).await
         })?;
         let size = usize::try_from(list.size).unwrap_or_default();
         let (more, version) = (rows.len() > size, rows.as_slice().first().and_then(|row| row.1));
         Ok(MoviePage { movies: rows.into_iter().take(size).map(|row| row.0).collect(), more, version })
+    }
+
+    /// Every `step`-th movie of a list, and the number of the catalogue's state.
+    pub async fn marks(&self, list: &MovieList, step: i64) -> Result<(Vec<Position>, Option<i64>), DbError> {
+        let conn = &mut self.db.scan().await?;
+        let marks = Marks { filter: &list.filter, order: list.order, step };
+        let rows: Vec<(Id, String, String, f64, i64)> = on!(conn, |db| marks.load(db).await)?;
+        let version = rows.as_slice().first().map(|row| row.4);
+        let position =
+            |(id, name, date, score, _): (Id, String, String, f64, i64)| list.order.position(id, &name, &date, score);
+        Ok((rows.into_iter().map(position).collect(), version))
     }
 
     pub async fn count_movies(&self, filter: &MovieFilter) -> Result<Count, DbError> {

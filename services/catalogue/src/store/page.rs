@@ -8,15 +8,18 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
-use diesel::sql_types::{Binary, Double, HasSqlType, Integer, Text};
+use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Integer, Text};
 use diesel::sqlite::Sqlite;
 use quartet_chassis::id::Id;
 
 use crate::filter::MovieFilter;
-use crate::order::{By, Key, Order, Position, Start};
+use crate::order::{By, Key, Order, Position};
 
 /// How many values a statement may bind for its text to be kept prepared: the common questions, not every one that can be asked.
 const KEPT: usize = 2;
+
+/// How many movies are skipped by reading them. Where it is more, they are skipped in the index alone.
+const NEAR: i64 = 500;
 
 /// A select from `movie`, narrowed to what matches and, with bounds, to a page of it.
 pub struct Matching<'a, Q> {
@@ -28,7 +31,8 @@ pub struct Matching<'a, Q> {
 /// Which part of what matches.
 pub struct Bounds<'a> {
     pub order: Order,
-    pub start: &'a Start,
+    pub after: Option<&'a Position>,
+    pub skip: i64,
     pub limit: i64,
     /// Whether so much matches that it is found along the order.
     pub walk: bool,
@@ -74,25 +78,65 @@ where
         }
         self.select.walk_ast(out.reborrow())?;
         let Some(bounds) = &self.bounds else { return push_conditions(&mut out, self.filter, false, None) };
-        match bounds.start {
-            Start::After(position, _) => {
-                push_conditions(&mut out, self.filter, bounds.walk, Some((bounds.order, position)))?
-            }
-            Start::Offset(0) => push_conditions(&mut out, self.filter, bounds.walk, None)?,
-            // The rows that are skipped are skipped in the index, without reading the movies.
-            Start::Offset(offset) => {
-                out.push_sql(" where movie.movie_id in (select movie.movie_id from movie");
-                push_conditions(&mut out, self.filter, bounds.walk, None)?;
-                push_order(&mut out, bounds.order);
-                push_number(&mut out, " limit ", bounds.limit);
-                push_number(&mut out, " offset ", *offset);
-                out.push_sql(")");
-                out.unsafe_to_cache_prepared();
-            }
+        let after = bounds.after.map(|position| (bounds.order, position));
+        if bounds.skip > NEAR {
+            out.push_sql(" where movie.movie_id in (select movie.movie_id from movie");
+            push_conditions(&mut out, self.filter, bounds.walk, after)?;
+            push_order(&mut out, bounds.order);
+            push_number(&mut out, " limit ", bounds.limit);
+            push_number(&mut out, " offset ", bounds.skip);
+            out.push_sql(")");
+        } else {
+            push_conditions(&mut out, self.filter, bounds.walk, after)?;
         }
         push_order(&mut out, bounds.order);
         // In the text, where PostgreSQL sees it when it plans; a page has at most a hundred sizes.
         push_number(&mut out, " limit ", bounds.limit);
+        if bounds.skip > 0 {
+            out.unsafe_to_cache_prepared();
+        }
+        if (1..=NEAR).contains(&bounds.skip) {
+            push_number(&mut out, " offset ", bounds.skip);
+        }
+        Ok(())
+    }
+}
+
+/// Asks for every so many-th movie of a list: the places from which pages far in it are reached.
+pub struct Marks<'a> {
+    pub filter: &'a MovieFilter,
+    pub order: Order,
+    pub step: i64,
+}
+
+impl Query for Marks<'_> {
+    type SqlType = (Binary, Text, Text, Double, BigInt);
+}
+
+impl QueryId for Marks<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<DB> QueryFragment<DB> for Marks<'_>
+where
+    DB: Dialect,
+    String: ToSql<Text, DB>,
+    f64: ToSql<Double, DB>,
+    i32: ToSql<Integer, DB>,
+    Id: ToSql<Binary, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql(
+            "select m.movie_id, m.name_key, m.release_date, m.score, (select version from movie_state) from \
+             (select movie.movie_id, movie.name_key, movie.release_date, movie.score, row_number() over (",
+        );
+        push_order(&mut out, self.order);
+        out.push_sql(") as place from movie");
+        push_conditions(&mut out, self.filter, false, None)?;
+        push_number(&mut out, ") m where m.place % ", self.step);
+        out.push_sql(" = 0 order by m.place");
         Ok(())
     }
 }
