@@ -88,6 +88,7 @@ fn is_grpc(content: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "what a test stands on must be there")]
 mod tests {
     use super::*;
 

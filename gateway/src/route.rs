@@ -148,6 +148,7 @@ fn is_in(path: &str, package: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "what a test stands on must be there")]
 mod tests {
     use super::*;
 

@@ -36,6 +36,7 @@ impl Budget {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "what a test stands on must be there")]
 mod tests {
     use super::*;
 

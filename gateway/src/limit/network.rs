@@ -54,6 +54,7 @@ impl fmt::Display for Network {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "what a test stands on must be there")]
 mod tests {
     use super::*;
 
