@@ -29,7 +29,9 @@ impl Server {
     }
 
     fn start(mut command: Command) -> anyhow::Result<Server> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take().context("no log")?;
+        std::thread::spawn(move || complaints(BufReader::new(stderr)));
         let mut stdout = BufReader::new(child.stdout.take().context("no output")?);
         let mut line = String::new();
         stdout.read_line(&mut line)?;
@@ -60,6 +62,13 @@ impl Drop for Server {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Passes on what a server complains of.
+fn complaints(log: impl std::io::BufRead) {
+    for line in log.lines().map_while(Result::ok).filter(|line| !line.contains("\"level\":\"INFO\"")) {
+        eprintln!("{line}");
     }
 }
 

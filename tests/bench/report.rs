@@ -48,14 +48,8 @@ impl Report {
             self.say(format!("| {} |", cells.collect::<Vec<_>>().join(" | ")).as_str());
         };
         line(columns.to_vec());
-        line(
-            widths
-                .iter()
-                .map(|width| {
-                    &"------------------------------------------------------------------------"[..*width.min(&72)]
-                })
-                .collect(),
-        );
+        let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+        line(rules.iter().map(String::as_str).collect());
         for row in rows {
             line(row.iter().map(String::as_str).collect());
         }

@@ -1,5 +1,6 @@
 //! Tests of catalogue.
 
+mod hostile;
 mod import;
 mod movie;
 mod taxonomy;
