@@ -27,7 +27,6 @@ const HARD_END: Duration = Duration::from_millis(9800);
 
 /// The whole program: takes the command line (the program's name first) and gives the exit code.
 pub fn main_from(args: impl IntoIterator<Item = OsString>) -> i32 {
-    #[expect(clippy::disallowed_methods, reason = "how long a start takes is not a thing that tests move")]
     let began = Instant::now();
     // Whatever is written, databases and mail above all, is for nobody else.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

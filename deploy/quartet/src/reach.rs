@@ -57,10 +57,7 @@ impl Reached {
             migrate::one(options, context, &parts).await?;
         }
         let guard = match context {
-            Context::Identity => {
-                let mailer = services::mailer(options, &options.data, &parts)?;
-                quartet_identity::start(&options.identity, &parts, mailer).await?.guard
-            }
+            Context::Identity => quartet_identity::start_idle(&options.identity, &parts).await?,
             Context::Catalogue => quartet_catalogue::start(&options.catalogue, &parts).await?.guard,
         };
         Ok(Reached { upstream: Upstream::Local(guard), parts: Some(parts), home })

@@ -78,10 +78,14 @@ fn read_file(path: &Path) -> Result<String, String> {
     if value.trim().is_empty() { Err(format!("{shown} is empty")) } else { Ok(value.trim().to_owned()) }
 }
 
+/// Notes secrets that are none.
 pub(super) fn refuse_samples(command: &Command, matches: &ArgMatches, mistakes: &mut Mistakes) {
     for secret in command.get_arguments().filter(|arg| is_secret(arg)) {
         let Ok(Some(values)) = matches.try_get_raw(secret.get_id().as_str()) else { continue };
         for value in values {
+            if value.is_empty() {
+                mistakes.add(format!("`{}` is empty", name(secret)));
+            }
             if SAMPLES.contains(&value.to_string_lossy().trim().to_lowercase().as_str()) {
                 mistakes.add(format!("`{}` is a sample that everybody knows: make one of your own", name(secret)));
             }
