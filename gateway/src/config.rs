@@ -89,12 +89,12 @@ pub struct Config {
     #[arg(long = "gateway-calls", id = "gateway_calls", env = "QUARTET_GATEWAY_CALLS", default_value_t = 8192)]
     pub calls: usize,
 
-    /// Calls per second from one address. The default only stops a runaway; choose one that fits your users
+    /// Calls per second from one address (IPv6: one /64). Behind it may be a whole office
     #[arg(
         long = "gateway-rate-per-address",
         id = "gateway_rate_per_address",
         env = "QUARTET_GATEWAY_RATE_PER_ADDRESS",
-        default_value = "200000"
+        default_value = "2000"
     )]
     pub rate_per_address: std::num::NonZeroU32,
 
@@ -103,7 +103,7 @@ pub struct Config {
         long = "gateway-rate-per-account",
         id = "gateway_rate_per_account",
         env = "QUARTET_GATEWAY_RATE_PER_ACCOUNT",
-        default_value = "200000"
+        default_value = "500"
     )]
     pub rate_per_account: std::num::NonZeroU32,
 
@@ -112,7 +112,7 @@ pub struct Config {
         long = "gateway-failed-sign-ins-per-minute",
         id = "gateway_failed_sign_ins_per_minute",
         env = "QUARTET_GATEWAY_FAILED_SIGN_INS_PER_MINUTE",
-        default_value = "120"
+        default_value = "20"
     )]
     pub failed_sign_ins_per_minute: std::num::NonZeroU32,
 
@@ -121,7 +121,7 @@ pub struct Config {
         long = "gateway-mails-per-minute",
         id = "gateway_mails_per_minute",
         env = "QUARTET_GATEWAY_MAILS_PER_MINUTE",
-        default_value = "1200"
+        default_value = "30"
     )]
     pub mails_per_minute: std::num::NonZeroU32,
 }

@@ -125,6 +125,8 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
     ("gateway_connections_per_address", "10000"),
     ("gateway_failed_sign_ins_per_minute", "1000000"),
     ("gateway_mails_per_minute", "1000000"),
+    ("gateway_rate_per_address", "1000000"),
+    ("gateway_rate_per_account", "1000000"),
 ];
 
 /// The command line's description.
