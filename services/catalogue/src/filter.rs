@@ -1,5 +1,7 @@
 //! Which movies to list.
 
+use std::borrow::Borrow;
+
 use quartet_chassis::failure::Fields;
 use quartet_proto::catalogue::v1::{self, MovieStatus};
 use serde::Serialize;
@@ -59,19 +61,24 @@ impl MovieFilter {
     }
 }
 
-fn list<T, U: Ord>(field: &str, values: &[T], parse: fn(&T) -> Result<U, &'static str>, fields: &mut Fields) -> Vec<U> {
+fn list<T: Borrow<B>, B: ?Sized, U: Ord>(
+    field: &str,
+    values: &[T],
+    parse: fn(&B) -> Result<U, &'static str>,
+    fields: &mut Fields,
+) -> Vec<U> {
     if values.len() > VALUES {
         fields.refuse(field, format!("must not have more than {VALUES} values"));
         return Vec::new();
     }
-    let parsed: Result<Vec<U>, &'static str> = values.iter().map(parse).collect();
+    let parsed: Result<Vec<U>, &'static str> = values.iter().map(|value| parse(value.borrow())).collect();
     let mut list = fields.take(field, parsed).unwrap_or_default();
     list.sort_unstable();
     list.dedup();
     list
 }
 
-fn name(name: &String) -> Result<String, &'static str> {
+fn name(name: &str) -> Result<String, &'static str> {
     if name.trim().is_empty() {
         return Err("must not hold an empty name");
     }
@@ -84,7 +91,7 @@ fn name(name: &String) -> Result<String, &'static str> {
     Ok(fold(name))
 }
 
-fn code(code: &String) -> Result<String, &'static str> {
+fn code(code: &str) -> Result<String, &'static str> {
     country(code.trim())
         .map(|country| country.code.to_owned())
         .ok_or("must hold ISO 3166-1 codes such as `JPN` or `JP`")

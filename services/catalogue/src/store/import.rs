@@ -163,7 +163,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn names<'a>(self, movie: &'a NewMovie) -> &'a [String] {
+    fn names(self, movie: &NewMovie) -> &[String] {
         match self {
             Kind::Genre => &movie.genres,
             Kind::Actor => &movie.actors,
