@@ -1,7 +1,7 @@
 //! The keys at work: loaded from the database, changed in time, known to this process's own verification at once.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use chrono::TimeDelta;
@@ -23,6 +23,8 @@ use crate::token::{KeyRing, SigningKey, Subject};
 const ANNOUNCEMENT: TimeDelta = TimeDelta::seconds(30);
 /// How often this process looks whether another one has changed the keys.
 const PERIOD: Duration = Duration::from_millis(700);
+/// How old the copy of the keys may be that a token is signed by.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Signs access tokens.
 #[derive(Clone)]
@@ -34,6 +36,9 @@ pub struct Keys {
     life: TimeDelta,
     key_life: Option<TimeDelta>,
     known: Arc<ArcSwap<Known>>,
+    /// When `known` was last compared with the database.
+    read: Arc<Mutex<Option<Instant>>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -52,6 +57,8 @@ impl Keys {
             life: config.access_token_life(),
             key_life: (config.key_days > 0).then(|| TimeDelta::days(i64::from(config.key_days))),
             known: Arc::default(),
+            read: Arc::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -72,17 +79,26 @@ impl Keys {
     }
 
     /// Signs an access token; answers its life in seconds, too.
-    pub fn sign(&self, subject: &Subject) -> Result<(String, i32), Error> {
+    pub async fn sign(&self, subject: &Subject) -> Result<(String, i32), Error> {
+        if !self.is_fresh() {
+            // Another instance may just have withdrawn the key.
+            self.freshen().await?;
+        }
         let now = self.clock.now();
-        let known = self.known.load();
-        let signer = known.ring.signer(now).ok_or_else(|| Error::Refused(Failure::unavailable("signing key")))?;
+        let signer = self.known.load().ring.signer(now);
+        let signer = signer.ok_or_else(|| Error::Refused(Failure::unavailable("signing key")))?;
         let token = signer.sign(subject, Id::new(&self.clock), now, self.life)?;
         Ok((token, self.life.num_seconds() as i32))
     }
 
-    /// The public keys whose tokens are accepted.
-    pub fn public(&self) -> Result<Vec<PublicKey>, Error> {
-        self.known.load().ring.public(self.clock.now())
+    /// The public keys whose tokens are accepted, as the database has them: who asks may have met a key that is new to us. Those
+    /// that we know while it does not answer.
+    pub async fn public(&self) -> Result<Vec<PublicKey>, Error> {
+        match self.load().await {
+            Err(Error::Db(error)) => tracing::debug!(%error, "the keys can't be read"),
+            loaded => loaded?,
+        }
+        self.accepted()
     }
 
     /// Begins the change to a new key and answers its `kid`. With `now` the earlier ones are withdrawn at once.
@@ -118,13 +134,37 @@ impl Keys {
         }
     }
 
+    fn accepted(&self) -> Result<Vec<PublicKey>, Error> {
+        self.known.load().ring.public(self.clock.now())
+    }
+
+    fn is_fresh(&self) -> bool {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.is_some_and(|read| read.elapsed() < FRESH)
+    }
+
     async fn load(&self) -> Result<(), Error> {
+        // One at a time, or what was read first might be kept last.
+        let _turn = self.turn.lock().await;
+        self.load_in_turn().await
+    }
+
+    /// Loads the keys unless somebody has just done so.
+    async fn freshen(&self) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        if self.is_fresh() { Ok(()) } else { self.load_in_turn().await }
+    }
+
+    async fn load_in_turn(&self) -> Result<(), Error> {
+        #[expect(clippy::disallowed_methods, reason = "how fresh a copy is is not a thing that tests move")]
+        let began = Instant::now();
         let rows = self.store.signing_keys().await?;
         if rows != self.known.load().rows {
             let keys = rows.iter().map(|row| self.open(row)).collect::<Result<Vec<_>, _>>()?;
             self.known.store(Arc::new(Known { ring: KeyRing::new(keys), rows }));
-            self.auth.set_keys(&self.public()?);
+            self.auth.set_keys(&self.accepted()?);
         }
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
         Ok(())
     }
 

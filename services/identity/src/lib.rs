@@ -81,16 +81,8 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 /// Starts the service. A SQLite file is migrated first; a PostgreSQL database is migrated by a step of its own, see [`migrate`]. One
 /// that can't be reached yet is no hindrance: the check says so until it can.
 pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Result<Service> {
-    let db = open(config, parts).await?;
-    if db.is_sqlite() {
-        db.migrate().await.context("can't migrate identity's database")?;
-    }
-    let outbox = Outbox::new("identity", db.clone(), parts);
-    let store = Store::new(db, outbox.clone(), config, parts);
-    let keys = Keys::new(store.clone(), config, parts);
-    let pepper = Pepper::new(&parts.master.derive("identity password pepper"));
-    let hasher = Hasher::start(pepper, config.bcrypt_cost, usize::from(config.password_queue))?;
-
+    let (store, keys, guard) = assemble(config, parts).await?;
+    let outbox = store.outbox().clone();
     let first = keys.prepare().await;
     match &parts.bus {
         Bus::Local(revocations) => {
@@ -103,7 +95,6 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
                 Err(Error::Db(error)) => tracing::warn!(%error, "identity's database can't be read yet"),
                 prepared => prepared?,
             }
-            parts.spawn(spread::follow(store.clone(), parts.auth.revocations().clone()));
             parts.spawn(spread::spread(store.clone(), parts.bus.clone(), Id::new(&parts.clock)));
         }
     }
@@ -113,12 +104,32 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
     parts.spawn(jobs::sweep(store.clone(), keys.clone(), Id::new(&parts.clock)));
     parts.spawn(post(outbox.clone(), store.clone(), config, mailer));
 
-    let guard = Guard::new("identity", routes(config, parts, &store, &keys, &hasher), parts)?;
     let check: Check = Arc::new(move || {
         let (store, keys) = (store.clone(), keys.clone());
         Box::pin(async move { keys.is_ready() && store.ping().await.is_ok() })
     });
     Ok(Service { guard, check, outbox })
+}
+
+/// Starts the service for a command: it answers calls and does nothing else. Mail, sweeping and spreading are left to the servers.
+pub async fn start_idle(config: &Config, parts: &Parts) -> anyhow::Result<Guard> {
+    let (_, keys, guard) = assemble(config, parts).await?;
+    keys.prepare().await?;
+    Ok(guard)
+}
+
+async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Store, Keys, Guard)> {
+    let db = open(config, parts).await?;
+    if db.is_sqlite() {
+        db.migrate().await.context("can't migrate identity's database")?;
+    }
+    let outbox = Outbox::new("identity", db.clone(), parts);
+    let store = Store::new(db, outbox, config, parts);
+    let keys = Keys::new(store.clone(), config, parts);
+    let pepper = Pepper::new(&parts.master.derive("identity password pepper"));
+    let hasher = Hasher::start(pepper, config.bcrypt_cost, usize::from(config.password_queue))?;
+    let guard = Guard::new("identity", routes(config, parts, &store, &keys, &hasher), parts)?;
+    Ok((store, keys, guard))
 }
 
 fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &Hasher) -> Routes {

@@ -1,9 +1,9 @@
-//! How revocations get from the database to where tokens are checked: this process, the others by Redis, and whoever asks identity.
+//! How revocations get from the database to where tokens are checked: by Redis, and straight to whoever asks identity.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use quartet_chassis::auth::{Revocation, Revocations};
+use quartet_chassis::auth::Revocation;
 use quartet_chassis::bus::Bus;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::DbError;
@@ -41,23 +41,6 @@ impl Feed {
         let news = self.store.live_revocations(since).await?;
         self.read = Some(now);
         Ok(news)
-    }
-}
-
-/// Keeps this process's own set up to date from the database, where other processes write to it as well.
-pub async fn follow(store: Store, revocations: Revocations) {
-    let mut feed = Feed::new(store);
-    let mut ticks = interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match feed.next().await {
-            Ok(news) => {
-                revocations.apply(&news);
-                revocations.beat();
-            }
-            Err(error) => tracing::debug!(%error, "revocations can't be read"),
-        }
     }
 }
 

@@ -34,7 +34,7 @@ pub enum Refusal {
     Missing,
     Invalid,
     Expired,
-    /// The account has changed since.
+    /// The account has changed since, or the key was withdrawn.
     Stale,
     Revoked,
     /// It can't be known at this moment whether the token is good.
@@ -47,7 +47,7 @@ impl From<Refusal> for Failure {
             Refusal::Missing => (ErrorReason::TokenMissing, "this call needs an access token"),
             Refusal::Invalid => (ErrorReason::TokenInvalid, "the access token is not valid"),
             Refusal::Expired => (ErrorReason::TokenExpired, "the access token has expired"),
-            Refusal::Stale => (ErrorReason::TokenStale, "the account has changed: refresh the token"),
+            Refusal::Stale => (ErrorReason::TokenStale, "the account or the key has changed: refresh the token"),
             Refusal::Revoked => (ErrorReason::SessionRevoked, "the session has ended"),
             Refusal::Unknown => return Failure::unavailable("list of revoked tokens"),
         };

@@ -115,7 +115,7 @@ impl Revocations {
     pub fn beat(&self) {
         let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if !matches!(set.known, Known::Always) {
-            #[expect(clippy::disallowed_methods, reason = "how old the news are is not a thing that tests move")]
+            // How old the news are is not a thing that tests move.
             let now = Instant::now();
             set.known = Known::At(now);
         }
@@ -138,8 +138,11 @@ impl Revocations {
     /// Refuses a token that is revoked, and every token while it can't be known which are.
     pub fn check(&self, claims: &Claims) -> Result<(), Refusal> {
         let set = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if set.keys.contains_key(&claims.kid)
-            || set.tokens.contains_key(&claims.jti)
+        if set.keys.contains_key(&claims.kid) {
+            // The session lives on and has other tokens.
+            return Err(Refusal::Stale);
+        }
+        if set.tokens.contains_key(&claims.jti)
             || set.sessions.contains_key(&claims.sid)
         {
             return Err(Refusal::Revoked);

@@ -17,7 +17,7 @@ pub struct KeyApi {
 #[tonic::async_trait]
 impl KeyService for KeyApi {
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<GetJwksResponse>, Status> {
-        let keys = self.keys.public()?.into_iter().map(jwk).collect();
+        let keys = self.keys.public().await?.into_iter().map(jwk).collect();
         Ok(Response::new(GetJwksResponse { keys }))
     }
 

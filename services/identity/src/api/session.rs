@@ -52,7 +52,7 @@ impl SessionService for SessionApi {
 
         let saying = |error: Error| error.saying(SIGN_IN_FAILED);
         let (row, standing) = self.authenticate(&email, password, &client).await.map_err(saying)?;
-        let tokens = self.tokens(&row, standing).map_err(saying)?;
+        let tokens = self.tokens(&row, standing).await.map_err(saying)?;
         Ok(Response::new(SignInResponse {
             access_token: tokens.access,
             refresh_token: tokens.refresh,
@@ -73,7 +73,7 @@ impl SessionService for SessionApi {
             Refreshed::NotFound => return Err(Error::RefreshTokenNotFound.into()),
             Refreshed::AccountNotFound => return Err(Error::AccountNotFound.into()),
         };
-        let tokens = self.tokens(&row, standing)?;
+        let tokens = self.tokens(&row, standing).await?;
         Ok(Response::new(RefreshResponse {
             access_token: tokens.access,
             refresh_token: tokens.refresh,
@@ -180,10 +180,10 @@ impl SessionApi {
         self.store.start_session(&account, renewed, client).await?.ok_or(Error::CredentialsInvalid)
     }
 
-    fn tokens(&self, row: &SessionRow, standing: Standing) -> Result<Tokens, Error> {
+    async fn tokens(&self, row: &SessionRow, standing: Standing) -> Result<Tokens, Error> {
         let Standing { roles, epoch, .. } = standing;
         let subject = Subject { account_id: row.account_id, session_id: row.id, roles, epoch };
-        let (access, expires_in_seconds) = self.keys.sign(&subject)?;
+        let (access, expires_in_seconds) = self.keys.sign(&subject).await?;
         let refresh = self.refresh_key.token(&self.store.generation(row))?;
         Ok(Tokens { access, expires_in_seconds, refresh })
     }

@@ -8,6 +8,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::on;
 
 use super::Store;
+use super::lease::lock;
 use crate::schema::signing_key;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -31,10 +32,11 @@ impl Store {
         on!(conn, |db| live.select(SigningKeyRow::as_select()).load(db).await)
     }
 
-    /// Adds the first key, unless there is one. (Two instances that start at once may make two: both are good.)
+    /// Adds the first key, unless there is one. Of two instances that start at once the second waits and finds the first's.
     pub async fn add_first_key(&self, row: SigningKeyRow) -> Result<(), DbError> {
         self.db
             .transaction(async |conn| {
+                lock(conn, "first key", row.create_time).await?;
                 let live = signing_key::retire_time.is_null().or(signing_key::retire_time.gt(row.create_time));
                 let count: i64 = on!(conn, |db| signing_key::table.filter(live).count().get_result(db).await)?;
                 if count == 0 { insert(conn, &row).await } else { Ok(()) }

@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::db::DbError;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
@@ -30,4 +31,19 @@ impl Store {
             })
             .await
     }
+}
+
+/// Makes every other transaction that asks for the same name wait for the end of this one.
+pub(super) async fn lock(conn: &mut Conn, name: &str, now: Time) -> Result<(), DbError> {
+    let row = (lease::name.eq(name), lease::holder.eq(Id::from_bytes([0; 16])), lease::expire_time.eq(now));
+    on!(conn, |db| {
+        diesel::insert_into(lease::table)
+            .values(row)
+            .on_conflict(lease::name)
+            .do_update()
+            .set(lease::expire_time.eq(now))
+            .execute(db)
+            .await
+    })
+    .map(drop)
 }

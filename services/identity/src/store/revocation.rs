@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::auth::{Revocation, Target};
-use quartet_chassis::bus::Bus;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
@@ -37,7 +36,6 @@ impl Store {
     pub(super) async fn revoke(&self, conn: &mut Conn, targets: Vec<Target>) -> Result<Vec<Revocation>, DbError> {
         let now = self.now();
         let expire = now + self.rules.revocation_life;
-        let published = matches!(self.bus, Bus::Local(_));
         let mut revoked = Vec::with_capacity(targets.len());
         for target in targets {
             let row = (
@@ -45,7 +43,7 @@ impl Store {
                 revocation::target.eq(target.to_string()),
                 revocation::expire_time.eq(expire),
                 revocation::create_time.eq(now),
-                revocation::published.eq(published),
+                revocation::published.eq(false),
             );
             on!(conn, |db| diesel::insert_into(revocation::table).values(row).execute(db).await)?;
             revoked.push(Revocation { target, expire });
