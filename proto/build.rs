@@ -1,5 +1,7 @@
 //! Compiles the contracts with protox: no protoc on the machine.
 
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script by its environment")]
+
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {

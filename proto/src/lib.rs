@@ -1,5 +1,6 @@
 //! Quartet's contracts: the messages, clients and servers generated from `quartet/**/*.proto`, and their descriptors.
 #![doc = include_str!("../README.md")]
+#![expect(clippy::allow_attributes, reason = "the generated code allows what it pleases")]
 
 pub mod identity {
     pub mod v1 {

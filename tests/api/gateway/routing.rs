@@ -59,9 +59,8 @@ async fn s31_a_path_without_its_slash_reaches_no_handler() {
     let target = "quartet.identity.v1.SessionService/SignOut";
 
     let headers = [("content-type", "application/grpc-web+proto"), ("authorization", bearer.as_str())];
-    match wire::try_send(world.gateway(), "POST", target, &headers, &wire::frame(&[])).await {
-        Ok(answer) => assert_ne!(answer.header("grpc-status"), Some("0")),
-        Err(_) => {}
+    if let Ok(answer) = wire::try_send(world.gateway(), "POST", target, &headers, &wire::frame(&[])).await {
+        assert_ne!(answer.header("grpc-status"), Some("0"));
     }
 
     let stream = tokio::net::TcpStream::connect(world.gateway()).await.unwrap();
