@@ -22,7 +22,8 @@ pub struct Caller {
 impl Caller {
     /// The caller of an rpc whose access rule asks for one.
     pub fn of<T>(request: &Request<T>) -> Result<Caller, Status> {
-        let missing = || Failure::new(Code::Unauthenticated, ErrorReason::TokenMissing, "this call needs an access token");
+        let missing =
+            || Failure::new(Code::Unauthenticated, ErrorReason::TokenMissing, "this call needs an access token");
         Caller::find(request).ok_or_else(|| missing().into())
     }
 

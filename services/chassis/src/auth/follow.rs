@@ -64,7 +64,7 @@ async fn follow_revocations(auth: Auth, redis: RedisBus, service: &'static str, 
             tracing::debug!(%error, "revocations can't be followed by Redis");
         }
         // Redis is away or its news are stale. Ask identity, and look again whether Redis is back from time to time.
-        #[expect(clippy::disallowed_methods, reason = "a pause between two attempts is not a thing that tests move")]
+        // A pause between two attempts is not a thing that tests move.
         let began = Instant::now();
         while began.elapsed() < 4 * RETRY {
             if let Err(status) = watch(&auth, service, identity.clone(), 4 * RETRY).await {
@@ -85,7 +85,7 @@ async fn watch(auth: &Auth, service: &str, identity: Upstream, span: Duration) -
     let late = |_| Status::unavailable("identity does not answer");
     let mut client = RevocationServiceClient::new(identity);
     let mut stream = timeout(PATIENCE, client.watch_revocations(request)).await.map_err(late)??.into_inner();
-    #[expect(clippy::disallowed_methods, reason = "how long to listen is not a thing that tests move")]
+    // How long to listen is not a thing that tests move.
     let began = Instant::now();
     while began.elapsed() < span {
         let Some(news) = timeout(PATIENCE, stream.message()).await.map_err(late)?? else { return Ok(()) };
@@ -105,9 +105,7 @@ fn revocation(revocation: pb::Revocation) -> Option<Revocation> {
         Wire::SessionId(id) => Target::Session(id.parse().ok()?),
         Wire::TokenId(id) => Target::Token(id),
         Wire::KeyId(id) => Target::Key(id),
-        Wire::AccountEpoch(account) => {
-            Target::Account { id: account.account_id.parse().ok()?, epoch: account.epoch }
-        }
+        Wire::AccountEpoch(account) => Target::Account { id: account.account_id.parse().ok()?, epoch: account.epoch },
     };
     let expire = revocation.expire_time?;
     Some(Revocation { target, expire: from_unix_seconds(expire.seconds.saturating_add(1))? })

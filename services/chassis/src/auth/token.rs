@@ -144,12 +144,8 @@ impl ServiceKey {
     pub fn sign(&self, service: &str, audience: &str, expire: i64) -> Result<String, Refusal> {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(SERVICE_TYPE.to_owned());
-        let claims = ServiceClaims {
-            iss: ISSUER.to_owned(),
-            aud: audience.to_owned(),
-            sub: service.to_owned(),
-            exp: expire,
-        };
+        let claims =
+            ServiceClaims { iss: ISSUER.to_owned(), aud: audience.to_owned(), sub: service.to_owned(), exp: expire };
         jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_| Refusal::Invalid)
     }
 

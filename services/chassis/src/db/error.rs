@@ -64,7 +64,9 @@ impl From<DbError> for Failure {
                 tracing::warn!(cause, "database unavailable");
                 Failure::unavailable("database")
             }
-            DbError::Full => Failure::new(Code::ResourceExhausted, ErrorReason::StorageFull, "the store has no room left"),
+            DbError::Full => {
+                Failure::new(Code::ResourceExhausted, ErrorReason::StorageFull, "the store has no room left")
+            }
             error => Failure::internal("an internal error occurred", error),
         }
     }

@@ -18,10 +18,10 @@ use tokio::sync::OwnedMutexGuard;
 pub use self::error::DbError;
 pub use self::migrate::Migrations;
 pub use self::postgres::PgConn;
-pub use self::sqlite::Lite;
-pub use self::writer::Writer;
 use self::postgres::Postgres;
+pub use self::sqlite::Lite;
 use self::sqlite::Sqlite;
+pub use self::writer::Writer;
 use crate::parts::Faults;
 use quartet_proto::control::v1::Fault;
 
@@ -45,6 +45,7 @@ enum Engine {
 }
 
 /// A borrowed connection of either kind.
+#[expect(clippy::large_enum_variant, reason = "there is one per transaction, on the stack of the task that runs it")]
 pub enum Conn {
     Postgres(PgConn),
     /// Refuses to write.
@@ -125,7 +126,9 @@ impl Db {
     /// A refusal that must be remembered is therefore an `Ok(Outcome::…)`. `body` awaits nothing but statements.
     pub async fn transaction<T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send> + Send,
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
+            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
+            + Send,
         E: From<DbError> + Send,
         T: Send,
     {
@@ -135,7 +138,9 @@ impl Db {
     /// A transaction for imports, whose statements may hold their thread for long.
     pub async fn bulk<T, E, F>(&self, body: F) -> Result<T, E>
     where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send> + Send,
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
+            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
+            + Send,
         E: From<DbError> + Send,
         T: Send,
     {
@@ -150,7 +155,9 @@ impl Db {
 
     async fn write<T, E, F>(&self, limit: Duration, body: F) -> Result<T, E>
     where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send> + Send,
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
+            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
+            + Send,
         E: From<DbError> + Send,
         T: Send,
     {

@@ -163,7 +163,7 @@ impl Writer {
         self.mend().await?;
         if self.batch.is_none() {
             self.conn.batch_execute("begin immediate").await?;
-            #[expect(clippy::disallowed_methods, reason = "bounds a batch, not a thing that tests move")]
+            // Bounds a batch, not a thing that tests move.
             let began = Instant::now();
             self.batch = Some(Batch { began, bodies: 0, in_body: false, finished: Vec::new() });
         }
@@ -252,4 +252,3 @@ impl Writer {
 fn lost() -> DbError {
     DbError::Unavailable("the transaction's batch was undone".to_owned())
 }
-

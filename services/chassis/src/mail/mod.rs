@@ -158,7 +158,7 @@ mod tests {
         let sent = mail("Ada@example.com", "Your code");
         mailer.send(&sent).await?;
         mailer.send(&sent).await?;
-        assert_eq!(mails(&folder.path().join("mail"), "ada@EXAMPLE.com")?, [sent.clone()]);
+        assert_eq!(mails(&folder.path().join("mail"), "ada@EXAMPLE.com")?, std::slice::from_ref(&sent));
         assert_eq!(mails(&folder.path().join("mail"), "")?.len(), 1);
         assert_eq!(mails(&folder.path().join("mail"), "bob@example.com")?, []);
 
