@@ -89,6 +89,15 @@ pub struct Config {
     #[arg(long = "gateway-calls", id = "gateway_calls", env = "QUARTET_GATEWAY_CALLS", default_value_t = 8192)]
     pub calls: usize,
 
+    /// Calls waiting for their answer at the same time from one address
+    #[arg(
+        long = "gateway-calls-per-address",
+        id = "gateway_calls_per_address",
+        env = "QUARTET_GATEWAY_CALLS_PER_ADDRESS",
+        default_value_t = 1000
+    )]
+    pub calls_per_address: usize,
+
     /// Calls per second from one address (IPv6: one /64). Behind it may be a whole office
     #[arg(
         long = "gateway-rate-per-address",
@@ -107,7 +116,7 @@ pub struct Config {
     )]
     pub rate_per_account: std::num::NonZeroU32,
 
-    /// Sign-ins per minute that may fail from one address. Those that succeed do not count
+    /// Sign-ins per minute that may fail from one address, and sign-ins from there at the same time. Those that succeed do not count
     #[arg(
         long = "gateway-failed-sign-ins-per-minute",
         id = "gateway_failed_sign_ins_per_minute",

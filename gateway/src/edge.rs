@@ -22,7 +22,7 @@ use tower_http::cors::CorsLayer;
 use crate::config::Config;
 use crate::ending::ending;
 use crate::headers::{RequestIds, strip_ours};
-use crate::limit::{Accounts, Client, Peers, SignIn};
+use crate::limit::{Accounts, Client, Peers, SignIn, Turn};
 use crate::meter::{Meter, code};
 use crate::pages::Jwks;
 use crate::route::{Goes, Kind, Method, Table, Token};
@@ -69,6 +69,7 @@ struct Call {
     method: Arc<Method>,
     client: Arc<Client>,
     permit: Permit,
+    turn: Turn,
     sign_in: Option<SignIn>,
     time: Option<Duration>,
 }
@@ -111,9 +112,10 @@ impl Edge {
     fn admit(&self, method: &Arc<Method>, client: &Arc<Client>, headers: &HeaderMap) -> Result<Call, Failure> {
         let permit = self.enter()?;
         let client = self.shared.peers.behind(client, headers);
+        let turn = client.begin_call()?;
         let sign_in = count(method.kind, &client)?;
         let time = time(method, headers)?;
-        Ok(Call { method: method.clone(), client, permit, sign_in, time })
+        Ok(Call { method: method.clone(), client, permit, turn, sign_in, time })
     }
 
     fn pass<B>(
@@ -152,7 +154,7 @@ impl Edge {
     }
 
     async fn finish(&self, call: Call, answer: Answer, exceeded: &AtomicBool) -> Result<Response<Body>, Failure> {
-        let Call { method, permit, sign_in, time, .. } = call;
+        let Call { method, permit, turn, sign_in, time, .. } = call;
         let deadline = time.and_then(|time| tokio::time::Instant::now().checked_add(time));
         let answer = match time {
             // A unary call of this process has its deadline from its guard.
@@ -161,7 +163,7 @@ impl Edge {
             }
             _ => answer.await,
         };
-        drop(permit);
+        drop((permit, turn));
 
         let code = code(answer.headers());
         if code != Code::Ok && exceeded.load(Ordering::Relaxed) {
@@ -242,9 +244,8 @@ impl Drop for Permit {
     }
 }
 
-/// Counts a call against what its client may do.
+/// Counts a call of a kind that its client may do less often.
 fn count(kind: Kind, client: &Client) -> Result<Option<SignIn>, Failure> {
-    client.check_call()?;
     match kind {
         Kind::Plain => Ok(None),
         Kind::Mail => client.check_mail().map(|()| None),

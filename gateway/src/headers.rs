@@ -70,10 +70,10 @@ fn is_sane(id: &[u8]) -> bool {
 /// The client's address as a chain of proxies tells it: the last one in `x-forwarded-for` that is not a trusted proxy's itself.
 pub fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let values = headers.get_all("x-forwarded-for");
-    let list: Vec<&str> =
-        values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+    // By bytes: what a client has put in front may be anything, and must not hide what the proxy has added behind it.
+    let list: Vec<&[u8]> = values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
     for text in list.into_iter().rev() {
-        let address: IpAddr = text.trim().parse().ok()?;
+        let address: IpAddr = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
         if !is_trusted(address.to_canonical()) {
             return Some(address.to_canonical());
         }

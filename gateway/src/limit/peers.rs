@@ -40,6 +40,8 @@ struct Peer {
     mails: DefaultDirectRateLimiter,
     sign_ins: Budget,
     open: AtomicUsize,
+    in_progress: AtomicUsize,
+    most_in_progress: usize,
     seen: Mutex<Instant>,
 }
 
@@ -128,6 +130,8 @@ impl Peer {
             mails: RateLimiter::direct(Quota::per_minute(config.mails_per_minute)),
             sign_ins: Budget::new(config.failed_sign_ins_per_minute, now),
             open: AtomicUsize::new(0),
+            in_progress: AtomicUsize::new(0),
+            most_in_progress: config.calls_per_address,
             seen: Mutex::new(now),
         }
     }
@@ -139,9 +143,14 @@ impl Peer {
 }
 
 impl Client {
-    /// Counts a call.
-    pub fn check_call(&self) -> Result<(), Failure> {
-        check(&self.peer.calls, "calls")
+    /// Begins a call: it counts, and takes one of the calls in progress that the address has.
+    pub fn begin_call(&self) -> Result<Turn, Failure> {
+        let turn = Turn { peer: self.peer.clone() };
+        if self.peer.in_progress.fetch_add(1, Ordering::Relaxed) >= self.peer.most_in_progress {
+            return Err(rate_limited("calls in progress", Duration::from_millis(100)));
+        }
+        check(&self.peer.calls, "calls")?;
+        Ok(turn)
     }
 
     /// Counts a call that sends a mail.
@@ -160,6 +169,17 @@ impl Client {
 fn check(limiter: &DefaultDirectRateLimiter, what: &str) -> Result<(), Failure> {
     let wait = |until: governor::NotUntil<_>| until.wait_time_from(DefaultClock::default().now());
     limiter.check().map_err(|until| rate_limited(what, wait(until)))
+}
+
+/// A call in progress, one of those that an address has at the same time.
+pub struct Turn {
+    peer: Arc<Peer>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.peer.in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A sign-in on its way.

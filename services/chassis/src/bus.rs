@@ -1,7 +1,8 @@
 //! What processes tell each other: revocations, by Redis or within one process.
 //!
 //! Redis only spreads what SQL holds. A sorted set has the live revocations by expiry, and beside them a marker that says that it is
-//! complete: a Redis that was emptied has no marker, and means "unknown" instead of "nothing revoked".
+//! complete. The marker names the very run of the server: a Redis that was emptied, restored from an older dump or replaced by a
+//! replica has no such marker, and means "unknown" instead of "nothing revoked".
 
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use crate::clock::{Clock, Time};
 
 /// How long Redis may take to answer before it counts as away.
 const ANSWER: Duration = Duration::from_millis(400);
-const MARKER: &str = "complete";
+/// The marker's beginning; the id of the server's run follows.
+const MARKER: &str = "complete:";
 const BEAT: &str = "beat";
 
 /// The way between processes.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub enum Bus {
     /// There is one process: a revocation goes straight into its set.
     Local(Revocations),
@@ -84,8 +87,9 @@ impl RedisBus {
     async fn snapshot(&self) -> Result<Vec<Revocation>, RedisError> {
         let mut redis = self.manager.clone();
         let now = milliseconds(self.clock.now());
+        let marker = marker(&mut redis).await?;
         let members: Vec<(String, f64)> = redis.zrangebyscore_withscores(&self.set, now, "+inf").await?;
-        if !members.iter().any(|(member, _)| member == MARKER) {
+        if !members.iter().any(|(member, _)| *member == marker) {
             return Err(RedisError::from((redis::ErrorKind::Client, "the set of revocations is not complete")));
         }
         Ok(members.iter().filter_map(|(member, score)| parse(&format!("{member} {score}"))).collect())
@@ -130,8 +134,12 @@ impl Bus {
     pub async fn is_complete(&self) -> Result<bool, BusError> {
         let Bus::Redis(redis) = self else { return Ok(true) };
         let mut connection = redis.manager.clone();
-        let marker: Option<f64> = bounded(async move { connection.zscore(&redis.set, MARKER).await }).await?;
-        Ok(marker.is_some())
+        let score: Option<f64> = bounded(async move {
+            let marker = marker(&mut connection).await?;
+            connection.zscore(&redis.set, marker).await
+        })
+        .await?;
+        Ok(score.is_some())
     }
 
     /// Writes every live revocation into a Redis that has lost them, and marks it complete.
@@ -143,13 +151,24 @@ impl Bus {
         let mut connection = redis.manager.clone();
         let now = milliseconds(redis.clock.now());
         bounded(async move {
+            let marker = marker(&mut connection).await?;
             let mut pipe = redis::pipe();
+            // The markers of earlier runs go, too.
+            pipe.atomic().zrembyscore(&redis.set, "+inf", "+inf").ignore();
             pipe.zrembyscore(&redis.set, "-inf", now).ignore();
-            pipe.zadd(&redis.set, MARKER, "+inf").ignore();
+            pipe.zadd(&redis.set, marker, "+inf").ignore();
             pipe.query_async(&mut connection).await
         })
         .await
     }
+}
+
+/// The marker that this run of this server has when its set is complete.
+async fn marker(redis: &mut ConnectionManager) -> Result<String, RedisError> {
+    let info: String = redis::cmd("INFO").arg("server").query_async(redis).await?;
+    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    let run = run.ok_or_else(|| RedisError::from((redis::ErrorKind::Client, "the server does not name its run")))?;
+    Ok(format!("{MARKER}{}", run.trim()))
 }
 
 /// A Redis that hangs is as good as none.

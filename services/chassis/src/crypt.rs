@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,9 +20,16 @@ impl MasterKey {
     /// Reads the key from `path`, or makes one there.
     pub fn read_or_create(path: &Path) -> anyhow::Result<MasterKey> {
         if !path.exists() {
-            let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+            let begun = path.with_extension("new");
+            let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&begun)?;
             file.write_all(hex::encode(random::bytes::<32>()).as_bytes())?;
             file.sync_all()?;
+            fs::rename(&begun, path)?;
+            fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        let mode = fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?.mode();
+        if mode & 0o077 != 0 {
+            bail!("others can read {}: `chmod 600` it", path.display());
         }
         let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
         MasterKey::parse(&text).with_context(|| format!("{} is not a master key", path.display()))

@@ -11,6 +11,11 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 /// The `domain` of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "quartet";
 
+// A status travels in headers, and headers that grow too long break the connection for everybody on it.
+const MESSAGE: usize = 1024;
+const VALUE: usize = 256;
+const VIOLATIONS: usize = 16;
+
 /// A failed call on its way to becoming a `Status`. Nothing else in Quartet builds one.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -60,15 +65,26 @@ pub fn reason_name(reason: ErrorReason) -> &'static str {
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Status {
         let mut details = ErrorDetails::new();
-        details.set_error_info(reason_name(failure.reason), DOMAIN, failure.metadata);
-        for (field, description) in failure.violations {
-            details.add_bad_request_violation(field, description);
+        let metadata: HashMap<_, _> =
+            failure.metadata.into_iter().map(|(key, value)| (key, cut(value, VALUE))).collect();
+        details.set_error_info(reason_name(failure.reason), DOMAIN, metadata);
+        for (field, description) in failure.violations.into_iter().take(VIOLATIONS) {
+            details.add_bad_request_violation(field, cut(description, VALUE));
         }
         if let Some(delay) = failure.retry_after {
             details.set_retry_info(Some(delay));
         }
-        Status::with_error_details(failure.code, failure.message, details)
+        Status::with_error_details(failure.code, cut(failure.message, MESSAGE), details)
     }
+}
+
+/// Cuts a text that may repeat what a client sent.
+fn cut(mut text: String, length: usize) -> String {
+    if text.len() > length {
+        text.truncate(text.floor_char_boundary(length));
+        text.push('…');
+    }
+    text
 }
 
 /// Collects what is wrong with the fields of a request, so that all of it is reported at once.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use quartet_proto::control::v1::Fault;
 use quartet_proto::r#type::v1::ErrorReason;
 use tokio::sync::Semaphore;
@@ -20,11 +21,11 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use crate::auth::access::{Access, Rule, rules};
 use crate::auth::Refusal;
+use crate::auth::access::{Access, Rule, rules};
 use crate::caller::{Client, Operator};
 use crate::deadline;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fields};
 use crate::id::Id;
 use crate::parts::Parts;
 
@@ -34,6 +35,11 @@ pub const GATEWAY_TOKEN: &str = "quartet-gateway-token";
 pub const CLIENT_ADDRESS: &str = "quartet-client-address";
 /// The header that carries the id of a request through logs and traces.
 pub const REQUEST_ID: &str = "x-request-id";
+
+/// What gRPC puts before a message: whether it is compressed, and its length.
+const FRAME: usize = 5;
+/// The longest message of a unary call.
+const MESSAGE: usize = 4 << 20;
 
 /// A context's services behind their access rules. Calls are the same whether they come over a connection or by function call.
 #[derive(Clone)]
@@ -63,7 +69,10 @@ impl Guard {
         let methods = rules()?.iter().filter(|(path, _)| path.starts_with(&prefix));
         let methods = methods.map(|(path, rule)| (path.as_str(), Method::new(path, rule))).collect();
         let permits = Arc::new(Semaphore::new(parts.limits.calls));
-        Ok(Guard { inner: Arc::new(Inner { context, methods, permits, parts: parts.clone() }), routes: routes.prepare() })
+        Ok(Guard {
+            inner: Arc::new(Inner { context, methods, permits, parts: parts.clone() }),
+            routes: routes.prepare(),
+        })
     }
 
     pub fn context(&self) -> &'static str {
@@ -79,11 +88,19 @@ impl Guard {
         let span = tracing::info_span!("call", method = request.uri().path(), request_id = client.request_id);
         inner.admit(&method.rule.access, &mut request).await?;
         request.extensions_mut().insert(client);
-        let overloaded = || Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
+        let overloaded =
+            || Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
+        let limit = deadline::of(request.headers(), method.rule.is_unary()).unwrap_or(Duration::MAX);
+        // How long a call takes is not a thing that tests move.
+        let began = Instant::now();
+        if method.rule.is_unary() {
+            // Whoever holds the message back holds no permit, and nothing that outlives the deadline.
+            let arrived = tokio::time::timeout(limit, one_message(request)).await;
+            request = arrived.map_err(|_| deadline::exceeded())??;
+        }
         let permit = inner.permits.clone().try_acquire_owned().map_err(|_| overloaded())?;
 
         let panics = inner.parts.faults.take(Fault::Panic);
-        let limit = deadline::of(request.headers(), method.rule.is_unary());
         let call = async move {
             #[expect(clippy::panic, reason = "the control service asked for one")]
             if panics {
@@ -94,12 +111,10 @@ impl Guard {
             answer
         };
         let call = AssertUnwindSafe(call.instrument(span)).catch_unwind();
-        #[expect(clippy::disallowed_methods, reason = "how long a call takes is not a thing that tests move")]
-        let began = Instant::now();
         let answer = if method.rule.is_unary() {
             // Spawned: a client that goes away does not drop a transaction in the middle, and a deadline only ends the waiting.
             let call = inner.parts.tasks.spawn(call);
-            match tokio::time::timeout(limit.unwrap_or(Duration::MAX), call).await {
+            match tokio::time::timeout(limit.saturating_sub(began.elapsed()), call).await {
                 Ok(answer) => answer.unwrap_or_else(|error| Err(Box::new(error))),
                 Err(_) => return Err(deadline::exceeded()),
             }
@@ -110,7 +125,11 @@ impl Guard {
             Ok(answer) => {
                 let Ok(answer) = answer;
                 let failed = answer.headers().get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
-                if failed { method.failed.increment(1) } else { method.answered.increment(1) }
+                if failed {
+                    method.failed.increment(1)
+                } else {
+                    method.answered.increment(1)
+                }
                 method.seconds.record(began.elapsed());
                 Ok(answer)
             }
@@ -140,8 +159,9 @@ impl Inner {
             return client.clone();
         }
         let headers = request.headers();
-        let from_gateway = text(headers, GATEWAY_TOKEN)
-            .is_some_and(|token| self.parts.auth.verify_service(token, self.context).is_ok_and(|name| name == "gateway"));
+        let from_gateway = text(headers, GATEWAY_TOKEN).is_some_and(|token| {
+            self.parts.auth.verify_service(token, self.context).is_ok_and(|name| name == "gateway")
+        });
         let address: Option<IpAddr> = text(headers, CLIENT_ADDRESS).and_then(|address| address.parse().ok());
         Client {
             address: address.filter(|_| from_gateway),
@@ -159,7 +179,9 @@ impl Inner {
         match access {
             Access::Public => return Ok(()),
             Access::Operator if operator => return Ok(()),
-            Access::Operator => return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc")),
+            Access::Operator => {
+                return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc"));
+            }
             Access::Roles(_) if operator => return Ok(()),
             Access::Optional if bearer(request.headers()) == Err(Refusal::Missing) => return Ok(()),
             Access::Service => {
@@ -195,6 +217,28 @@ impl Service<Request<Body>> for Guard {
         let answer = self.clone().answer(request);
         Box::pin(async move { Ok(answer.await.unwrap_or_else(|failure| Status::from(failure).into_http())) })
     }
+}
+
+/// Waits for the one message of a unary call.
+async fn one_message(request: Request<Body>) -> Result<Request<Body>, Failure> {
+    let (parts, body) = request.into_parts();
+    let collected = Limited::new(body, FRAME + MESSAGE).collect().await.map_err(|error| {
+        let mut fields = Fields::default();
+        if error.is::<LengthLimitError>() {
+            let message = format!("a message of this rpc has at most {MESSAGE} bytes");
+            let failure = Failure::new(Code::ResourceExhausted, ErrorReason::MessageTooLarge, message);
+            return failure.with("limit_bytes", MESSAGE);
+        }
+        fields.refuse("request", "must arrive whole");
+        fields.into()
+    })?;
+    let bytes = collected.to_bytes();
+    let length = bytes.get(1..FRAME).and_then(|length| length.try_into().ok()).map_or(0, u32::from_be_bytes);
+    if bytes.len() > FRAME + length as usize {
+        let message = "this rpc takes one message";
+        return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, message));
+    }
+    Ok(Request::from_parts(parts, Body::new(Full::new(bytes))))
 }
 
 /// The token in `authorization: Bearer …`.

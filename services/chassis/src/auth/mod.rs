@@ -15,9 +15,9 @@ use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 use tonic::Code;
 
-pub use self::revocation::{NotATarget, Revocation, Revocations, Target};
-use self::token::{KeySet, ServiceClaims, ServiceKey};
+pub use self::revocation::{KEPT, NotATarget, Revocation, Revocations, Target};
 pub use self::token::{ACCESS_TYPE, AUDIENCE, Claims, ISSUER, PublicKey, SERVICE_TYPE};
+use self::token::{KeySet, ServiceClaims, ServiceKey};
 use crate::clock::{Clock, unix_seconds};
 use crate::failure::Failure;
 
@@ -105,10 +105,13 @@ impl Auth {
     /// Verifies an access token from memory alone.
     pub fn verify_now(&self, token: &str) -> Result<Arc<Claims>, Refusal> {
         let hash = hash(token);
+        let keys = self.0.keys.load();
         let claims = match self.0.verified.get(&hash) {
-            Some(claims) => claims,
+            // A key that is withdrawn takes what it signed along, also what is remembered.
+            Some(claims) if keys.contains(&claims.kid) => claims,
+            Some(_) => return Err(Refusal::Stale),
             None => {
-                let claims = Arc::new(self.decode(token)?);
+                let claims = Arc::new(keys.decode(token)?);
                 self.0.verified.insert(hash, claims.clone());
                 claims
             }
@@ -164,10 +167,6 @@ impl Auth {
         };
         claims.check(audience, self.0.clock.now())?;
         Ok(claims.sub.clone())
-    }
-
-    fn decode(&self, token: &str) -> Result<Claims, Refusal> {
-        self.0.keys.load().decode(token)
     }
 }
 

@@ -6,12 +6,17 @@ use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+
 use super::{Claims, Refusal};
 use crate::clock::Time;
 use crate::id::Id;
 
 /// Who has heard nothing for so long no longer knows what is revoked.
 const UNKNOWN_AFTER: Duration = Duration::from_secs(4);
+
+/// How long a revocation is kept after it has expired.
+pub const KEPT: TimeDelta = TimeDelta::hours(2);
 
 /// A revocation, and when the last token it can concern has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,8 +131,9 @@ impl Revocations {
         self.0.write().unwrap_or_else(PoisonError::into_inner).known = Known::Always;
     }
 
-    /// Forgets what has expired.
+    /// Forgets what expired long ago. A clock that was ahead and is set right revives nothing (F-15).
     pub fn sweep(&self, now: Time) {
+        let now = now - KEPT;
         let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
         set.sessions.retain(|_, expire| *expire > now);
         set.tokens.retain(|_, expire| *expire > now);
@@ -142,9 +148,7 @@ impl Revocations {
             // The session lives on and has other tokens.
             return Err(Refusal::Stale);
         }
-        if set.tokens.contains_key(&claims.jti)
-            || set.sessions.contains_key(&claims.sid)
-        {
+        if set.tokens.contains_key(&claims.jti) || set.sessions.contains_key(&claims.sid) {
             return Err(Refusal::Revoked);
         }
         if set.accounts.get(&claims.sub).is_some_and(|(epoch, _)| claims.epoch < *epoch) {
