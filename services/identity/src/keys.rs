@@ -156,7 +156,7 @@ impl Keys {
     }
 
     async fn load_in_turn(&self) -> Result<(), Error> {
-        #[expect(clippy::disallowed_methods, reason = "how fresh a copy is is not a thing that tests move")]
+        // How fresh a copy is is not a thing that tests move.
         let began = Instant::now();
         let rows = self.store.signing_keys().await?;
         if rows != self.known.load().rows {
