@@ -66,8 +66,8 @@ pub struct Options {
 #[derive(Args, Debug, Clone)]
 #[group(skip)]
 pub struct Fleet {
-    /// What identity's secrets in the database hang on: 64 hexadecimal digits, as `openssl rand -hex 32` prints. Lost, everybody has to
-    /// sign in again. In one process it lies in the data directory
+    /// What identity's secrets in the database hang on: 64 hexadecimal digits, as `openssl rand -hex 32` prints. Lost, every
+    /// password has to be reset. In one process it lies in the data directory
     #[arg(long, env = "QUARTET_MASTER_KEY", value_name = "HEX", hide_env_values = true)]
     pub master_key: Option<SecretString>,
 

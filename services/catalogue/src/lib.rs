@@ -22,10 +22,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use quartet_chassis::db::{Db, Migrations};
 use quartet_chassis::guard::Guard;
 use quartet_chassis::parts::Parts;
+use quartet_chassis::serve::Check;
 use quartet_proto::catalogue::v1::import_service_server::ImportServiceServer;
 use quartet_proto::catalogue::v1::movie_service_server::MovieServiceServer;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyServiceServer;
@@ -40,9 +40,6 @@ const IMPORT_MESSAGE: usize = 17 * 1024 * 1024;
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const MIGRATIONS: Migrations = Migrations { postgres: || POSTGRES, sqlite: || SQLITE };
-
-/// Whether the service can do its work.
-pub type Check = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// The running service.
 pub struct Service {
@@ -75,7 +72,7 @@ pub async fn start(config: &Config, parts: &Parts) -> anyhow::Result<Service> {
     let guard = Guard::new("catalogue", routes, parts)?;
     let check: Check = Arc::new(move || {
         let db = db.clone();
-        async move { db.ping().await.is_ok() }.boxed()
+        async move { db.is_ready().await }.boxed()
     });
     Ok(Service { guard, check })
 }

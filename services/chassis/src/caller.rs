@@ -37,10 +37,6 @@ impl Caller {
             token_id: claims.jti.clone(),
         })
     }
-
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|own| own == role)
-    }
 }
 
 /// The program at the other end. From outside it is what the gateway saw.

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use futures_util::future::BoxFuture;
 use quartet_chassis::bus::Bus;
 use quartet_chassis::db::{Db, Migrations};
 use quartet_chassis::guard::Guard;
@@ -29,6 +28,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::mail::Mailer;
 use quartet_chassis::outbox::Outbox;
 use quartet_chassis::parts::Parts;
+use quartet_chassis::serve::Check;
 use quartet_proto::identity::v1::account_service_server::AccountServiceServer;
 use quartet_proto::identity::v1::administration_service_server::AdministrationServiceServer;
 use quartet_proto::identity::v1::key_service_server::KeyServiceServer;
@@ -55,9 +55,6 @@ use crate::store::account::State;
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const MIGRATIONS: Migrations = Migrations { postgres: || POSTGRES, sqlite: || SQLITE };
-
-/// Whether a service can serve at this moment.
-pub type Check = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// Identity, ready to be called.
 pub struct Service {
@@ -106,7 +103,7 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
 
     let check: Check = Arc::new(move || {
         let (store, keys) = (store.clone(), keys.clone());
-        Box::pin(async move { keys.is_ready() && store.ping().await.is_ok() })
+        Box::pin(async move { keys.is_ready() && store.is_ready().await })
     });
     Ok(Service { guard, check, outbox })
 }

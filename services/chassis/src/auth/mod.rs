@@ -127,15 +127,17 @@ impl Auth {
         if verified != Err(Refusal::Invalid) {
             return verified;
         }
-        let known_key = token::unverified_kid(token).is_none_or(|kid| self.0.keys.load().contains(&kid));
-        if known_key {
-            return verified;
-        }
-        let changed = self.0.keys_changed.notified();
-        self.0.key_wanted.notify_one();
-        let fetched = tokio::time::timeout(KEY_WAIT, changed).await;
-        let known = !self.0.keys.load().is_empty();
-        if fetched.is_err() && !known { Err(Refusal::Unknown) } else { self.verify_now(token) }
+        let Some(kid) = token::unverified_kid(token) else { return verified };
+        // Of several instances of identity, the one that is asked first may not have read a new key itself yet.
+        let fetched = async {
+            while !self.0.keys.load().contains(&kid) {
+                let changed = self.0.keys_changed.notified();
+                self.0.key_wanted.notify_one();
+                changed.await;
+            }
+        };
+        tokio::time::timeout(KEY_WAIT, fetched).await.ok();
+        if self.0.keys.load().is_empty() { Err(Refusal::Unknown) } else { self.verify_now(token) }
     }
 
     /// A token with which `service` calls the services of the context `audience`.

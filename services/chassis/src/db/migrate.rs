@@ -1,5 +1,7 @@
 //! Migrations: embedded in the executable, one folder per engine with the same names in both.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context as _, anyhow};
 use diesel::{Connection as _, SqliteConnection};
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl as _};
@@ -37,11 +39,22 @@ impl Db {
                 anyhow::Ok(())
             })?,
         }
+        self.migrated.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Whether the schema is this program's version.
-    pub async fn is_migrated(&self) -> anyhow::Result<bool> {
+    /// Whether the database answers and its schema is this program's version.
+    pub async fn is_ready(&self) -> bool {
+        if self.ping().await.is_err() {
+            return false;
+        }
+        if !AtomicBool::load(&self.migrated, Ordering::Relaxed) {
+            self.migrated.store(self.is_migrated().await.unwrap_or(false), Ordering::Relaxed);
+        }
+        AtomicBool::load(&self.migrated, Ordering::Relaxed)
+    }
+
+    async fn is_migrated(&self) -> anyhow::Result<bool> {
         let pending = match &self.engine {
             Engine::Postgres(postgres) => {
                 let conn = postgres.connect_alone().await.context("can't reach the database")?;

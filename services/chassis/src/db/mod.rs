@@ -9,10 +9,12 @@ mod postgres;
 mod sqlite;
 mod writer;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use diesel::result::Error;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 use tokio::sync::OwnedMutexGuard;
 
 pub use self::error::DbError;
@@ -35,6 +37,8 @@ const LONG: Duration = Duration::from_secs(30);
 pub struct Db {
     engine: Engine,
     migrations: Migrations,
+    /// Whether the schema was seen to be this program's version.
+    migrated: Arc<AtomicBool>,
     faults: Faults,
 }
 
@@ -97,7 +101,7 @@ impl Db {
             Some(path) => Engine::Sqlite(Sqlite::open(path).await?),
             None => Engine::Postgres(Postgres::open(url)?),
         };
-        Ok(Db { engine, migrations, faults })
+        Ok(Db { engine, migrations, migrated: Arc::default(), faults })
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -169,7 +173,9 @@ impl Db {
             Engine::Postgres(postgres) => {
                 let mut conn = Conn::Postgres(postgres.begin(limit).await?);
                 let result = body(&mut conn).await;
-                let Conn::Postgres(conn) = conn else { return Err(DbError::Full.into()) };
+                let Conn::Postgres(conn) = conn else {
+                    unreachable!("a body borrows its connection and gives it back")
+                };
                 conn.end(result).await
             }
             Engine::Sqlite(sqlite) => {
@@ -195,6 +201,3 @@ pub async fn within<T>(limit: Duration, statement: impl Future<Output = Result<T
         Err(_) => Err(DbError::Unavailable("no answer in time".to_owned())),
     }
 }
-
-/// What a [`Conn::Postgres`] dereferences to, for the few questions that are written twice.
-pub type Pg = AsyncPgConnection;

@@ -14,20 +14,13 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Drain {
     stopping: CancellationToken,
-    period: Duration,
     connections: TaskTracker,
 }
 
 impl Drain {
     /// A drain that begins when `stopping` is cancelled.
     pub fn new(stopping: CancellationToken) -> Drain {
-        Drain { stopping, period: PERIOD, connections: TaskTracker::new() }
-    }
-
-    /// With another time to finish.
-    pub fn with_period(mut self, period: Duration) -> Drain {
-        self.period = period;
-        self
+        Drain { stopping, connections: TaskTracker::new() }
     }
 
     /// Cancelled when the process is to stop.
@@ -43,13 +36,13 @@ impl Drain {
 
     /// How long a connection may go on after that.
     pub fn period(&self) -> Duration {
-        self.period
+        PERIOD
     }
 
     /// When streams without an end of their own are to be told to go on elsewhere: early enough that they hear it.
     pub async fn streams_end(&self) {
         self.stopping.cancelled().await;
-        tokio::time::sleep(self.period / 4).await;
+        tokio::time::sleep(PERIOD / 4).await;
     }
 
     /// Runs a connection, which ends by itself within the period.
@@ -61,7 +54,7 @@ impl Drain {
     pub async fn finished(&self) {
         self.stopping.cancelled().await;
         self.connections.close();
-        if tokio::time::timeout(self.period + Duration::from_millis(500), self.connections.wait()).await.is_err() {
+        if tokio::time::timeout(PERIOD + Duration::from_millis(500), self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "some connections did not end in time");
         }
     }

@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use quartet_chassis::auth::{Revocation, Revocations};
 use quartet_chassis::bus::Bus;
 use quartet_chassis::clock::{Clock, Time};
-use quartet_chassis::db::{Conn, Db, DbError};
+use quartet_chassis::db::{Conn, Db};
 use quartet_chassis::outbox::Outbox;
 use quartet_chassis::parts::Parts;
 
@@ -77,9 +77,9 @@ impl Store {
         &self.outbox
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), DbError> {
-        self.db.ping().await
+    /// Whether the database answers and is migrated.
+    pub async fn is_ready(&self) -> bool {
+        self.db.is_ready().await
     }
 
     /// Adds a letter to the transaction.
