@@ -24,7 +24,7 @@ pub struct Arrival<S> {
 }
 
 /// Serves a connection.
-pub async fn converse(edge: Arc<Edge>, arrival: Arrival<TcpStream>) {
+pub async fn serve_connection(edge: Arc<Edge>, arrival: Arrival<TcpStream>) {
     let Arrival { stream, client, connected } = arrival;
     let open = gauge!("quartet_gateway_connections");
     open.increment(1);

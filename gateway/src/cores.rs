@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::Gateway;
-use crate::accept::{Arrival, converse};
+use crate::accept::{Arrival, serve_connection};
 
 /// How many connections may wait for one core before more are refused.
 const WAITING: usize = 1024;
@@ -52,7 +52,7 @@ impl Gateway {
             let edge = Arc::new(edge);
             while let Some(Arrival { stream, client, connected }) = arrivals.recv().await {
                 let Ok(stream) = TcpStream::from_std(stream) else { continue };
-                shared.drain.spawn(converse(edge.clone(), Arrival { stream, client, connected }));
+                shared.drain.spawn(serve_connection(edge.clone(), Arrival { stream, client, connected }));
             }
             shared.drain.finished().await;
         };

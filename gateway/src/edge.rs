@@ -25,7 +25,7 @@ use crate::headers::{RequestIds, strip_ours};
 use crate::limit::{Accounts, Client, Peers, SignIn, Turn};
 use crate::meter::{Meter, code};
 use crate::pages::Jwks;
-use crate::route::{Goes, Kind, Method, Table, Token};
+use crate::route::{Destination, Kind, Method, Table, Token};
 use crate::size::{Limited, too_large};
 use crate::target::Target;
 use crate::tls::Tls;
@@ -131,7 +131,8 @@ impl Edge {
     {
         let (parts, body) = request.into_parts();
         let (body, exceeded) = Limited::new(body, call.method.message_limit);
-        let answer = self.forward(call.method.goes, Request::from_parts(parts, Body::new(body)), &call.client, &id);
+        let answer =
+            self.forward(call.method.destination, Request::from_parts(parts, Body::new(body)), &call.client, &id);
         let edge = self.clone();
         async move {
             let method = call.method.clone();
@@ -140,8 +141,8 @@ impl Edge {
         }
     }
 
-    fn forward(&self, goes: Goes, request: Request<Body>, client: &Client, id: &HeaderValue) -> Answer {
-        match self.target(goes) {
+    fn forward(&self, destination: Destination, request: Request<Body>, client: &Client, id: &HeaderValue) -> Answer {
+        match self.target(destination) {
             Some(target) => target.send(request, client, id),
             None => {
                 let answer = self.shared.own.clone().call(request);
@@ -158,7 +159,7 @@ impl Edge {
         let deadline = time.and_then(|time| tokio::time::Instant::now().checked_add(time));
         let answer = match time {
             // A unary call of this process has its deadline from its guard.
-            Some(time) if !(method.is_unary && self.is_local(method.goes)) => {
+            Some(time) if !(method.is_unary && self.is_local(method.destination)) => {
                 tokio::time::timeout(time.saturating_add(SLACK), answer).await.map_err(|_| deadline::exceeded())?
             }
             _ => answer.await,
@@ -198,15 +199,15 @@ impl Edge {
         Box::pin(std::future::ready(self.close(Err(failure), meter, id, began)))
     }
 
-    fn target(&self, goes: Goes) -> Option<&Target> {
-        match goes {
-            Goes::To(context) => self.targets.get(context),
-            Goes::Own => None,
+    fn target(&self, destination: Destination) -> Option<&Target> {
+        match destination {
+            Destination::To(context) => self.targets.get(context),
+            Destination::Own => None,
         }
     }
 
-    fn is_local(&self, goes: Goes) -> bool {
-        self.target(goes).is_none_or(|target| target.upstream.is_local())
+    fn is_local(&self, destination: Destination) -> bool {
+        self.target(destination).is_none_or(|target| target.upstream.is_local())
     }
 
     /// Refuses early what the service would refuse as well, where the rpc asks for a token, and counts the account's calls. A token that

@@ -42,42 +42,44 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display,
     {
-        match Speech::of(&request) {
-            Speech::Grpc => Box::pin(self.edge.handle(&self.client, request).map(Ok)),
-            Speech::GrpcWeb => Box::pin(web::answer(self, request)),
-            Speech::Page => {
+        match RequestKind::of(&request) {
+            RequestKind::Grpc => Box::pin(self.edge.handle(&self.client, request).map(Ok)),
+            RequestKind::GrpcWeb => Box::pin(web::answer(self, request)),
+            RequestKind::Page => {
                 let request = request.map(drop);
                 Box::pin(async move { Ok(pages::answer(&self.edge, &request).await) })
             }
-            Speech::Wrong(status) => Box::pin(async move { Ok(pages::refuse(status)) }),
+            RequestKind::Wrong(status) => Box::pin(async move { Ok(pages::refuse(status)) }),
         }
     }
 }
 
 /// What a request wants to be.
 #[derive(Debug, PartialEq, Eq)]
-enum Speech {
+enum RequestKind {
     Grpc,
     GrpcWeb,
     Page,
     Wrong(StatusCode),
 }
 
-impl Speech {
-    fn of<B>(request: &Request<B>) -> Speech {
+impl RequestKind {
+    fn of<B>(request: &Request<B>) -> RequestKind {
         let content = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         let is_post = request.method() == Method::POST;
         match content {
-            _ if !is_post && content.starts_with(b"application/grpc") => Speech::Wrong(StatusCode::METHOD_NOT_ALLOWED),
+            _ if !is_post && content.starts_with(b"application/grpc") => {
+                RequestKind::Wrong(StatusCode::METHOD_NOT_ALLOWED)
+            }
             b"application/grpc-web"
             | b"application/grpc-web+proto"
             | b"application/grpc-web-text"
-            | b"application/grpc-web-text+proto" => Speech::GrpcWeb,
-            _ if is_grpc(content) && request.version() == Version::HTTP_2 => Speech::Grpc,
+            | b"application/grpc-web-text+proto" => RequestKind::GrpcWeb,
+            _ if is_grpc(content) && request.version() == Version::HTTP_2 => RequestKind::Grpc,
             // Without trailers there is no gRPC.
-            _ if is_grpc(content) => Speech::Wrong(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
-            _ if is_post => Speech::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-            _ => Speech::Page,
+            _ if is_grpc(content) => RequestKind::Wrong(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            _ if is_post => RequestKind::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            _ => RequestKind::Page,
         }
     }
 }
@@ -94,23 +96,26 @@ mod tests {
 
     #[test]
     fn s56_only_content_types_that_no_form_can_send_are_calls() {
-        let speech = |method: &str, content: &str, version| {
+        let kind = |method: &str, content: &str, version| {
             let request = Request::builder().method(method).header("content-type", content).version(version).body(());
-            Speech::of(&request.expect("a request"))
+            RequestKind::of(&request.expect("a request"))
         };
-        assert_eq!(speech("POST", "application/grpc", Version::HTTP_2), Speech::Grpc);
-        assert_eq!(speech("POST", "application/grpc+proto", Version::HTTP_2), Speech::Grpc);
-        assert_eq!(speech("POST", "application/grpc-web+proto", Version::HTTP_11), Speech::GrpcWeb);
-        assert_eq!(speech("POST", "application/grpc-web-text", Version::HTTP_2), Speech::GrpcWeb);
-        let version = Speech::Wrong(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
-        assert_eq!(speech("POST", "application/grpc", Version::HTTP_11), version);
+        assert_eq!(kind("POST", "application/grpc", Version::HTTP_2), RequestKind::Grpc);
+        assert_eq!(kind("POST", "application/grpc+proto", Version::HTTP_2), RequestKind::Grpc);
+        assert_eq!(kind("POST", "application/grpc-web+proto", Version::HTTP_11), RequestKind::GrpcWeb);
+        assert_eq!(kind("POST", "application/grpc-web-text", Version::HTTP_2), RequestKind::GrpcWeb);
+        let version = RequestKind::Wrong(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert_eq!(kind("POST", "application/grpc", Version::HTTP_11), version);
         for content in
             ["text/plain", "application/x-www-form-urlencoded", "application/grpc-web+json", "application/grpcx"]
         {
-            let wrong = Speech::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-            assert_eq!(speech("POST", content, Version::HTTP_2), wrong, "{content}");
+            let wrong = RequestKind::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            assert_eq!(kind("POST", content, Version::HTTP_2), wrong, "{content}");
         }
-        assert_eq!(speech("GET", "application/grpc", Version::HTTP_2), Speech::Wrong(StatusCode::METHOD_NOT_ALLOWED));
-        assert_eq!(speech("GET", "", Version::HTTP_11), Speech::Page);
+        assert_eq!(
+            kind("GET", "application/grpc", Version::HTTP_2),
+            RequestKind::Wrong(StatusCode::METHOD_NOT_ALLOWED)
+        );
+        assert_eq!(kind("GET", "", Version::HTTP_11), RequestKind::Page);
     }
 }

@@ -26,7 +26,7 @@ use quartet_chassis::upstream::Upstream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use self::accept::{Arrival, converse};
+use self::accept::{Arrival, serve_connection};
 pub use self::config::Config;
 use self::edge::{Edge, Shared};
 use self::headers::RequestIds;
@@ -91,7 +91,7 @@ impl Gateway {
         let edge = Arc::new(self.edge(false));
         let each = |(stream, address): (TcpStream, SocketAddr)| {
             if let Some((client, connected)) = self.shared.peers.connect(address.ip()) {
-                self.shared.drain.spawn(converse(edge.clone(), Arrival { stream, client, connected }));
+                self.shared.drain.spawn(serve_connection(edge.clone(), Arrival { stream, client, connected }));
             }
         };
         accept(self.shared.drain.stopping(), |cx| listener.poll_accept(cx), each).await;

@@ -36,7 +36,7 @@ pub struct Table(HashMap<&'static str, Arc<Method>>);
 
 /// An rpc as the gateway sees it.
 pub struct Method {
-    pub goes: Goes,
+    pub destination: Destination,
     pub token: Token,
     pub kind: Kind,
     pub is_unary: bool,
@@ -48,7 +48,7 @@ pub struct Method {
 
 /// Where an rpc goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goes {
+pub enum Destination {
     /// To the context with this number.
     To(usize),
     /// Nowhere: the gateway answers itself.
@@ -85,13 +85,13 @@ impl Table {
                 // For the installation's own use: from outside it does not exist.
                 Access::Service | Access::Operator => continue,
             };
-            let mut method = Method::new(path, Goes::To(context), token, rule.is_unary());
+            let mut method = Method::new(path, Destination::To(context), token, rule.is_unary());
             method.has_stream_answer = rule.server_streaming;
             methods.insert(path.as_str(), Arc::new(method));
         }
         for (path, is_unary) in OWN {
             if reflection || !path.starts_with("/grpc.reflection.") {
-                methods.insert(path, Arc::new(Method::new(path, Goes::Own, Token::Ignored, is_unary)));
+                methods.insert(path, Arc::new(Method::new(path, Destination::Own, Token::Ignored, is_unary)));
             }
         }
         let table = Table(methods);
@@ -130,7 +130,7 @@ impl Table {
 }
 
 impl Method {
-    fn new(path: &str, goes: Goes, token: Token, is_unary: bool) -> Method {
+    fn new(path: &str, destination: Destination, token: Token, is_unary: bool) -> Method {
         let kind = match path {
             _ if SIGN_INS.contains(&path) => Kind::SignIn,
             _ if MAILS.contains(&path) => Kind::Mail,
@@ -138,7 +138,15 @@ impl Method {
         };
         let longer = LONGER.iter().find(|(longer, _)| *longer == path);
         let message_limit = longer.map_or(MESSAGE, |(_, limit)| *limit);
-        Method { goes, token, kind, is_unary, has_stream_answer: !is_unary, message_limit, meter: Meter::new(path) }
+        Method {
+            destination,
+            token,
+            kind,
+            is_unary,
+            has_stream_answer: !is_unary,
+            message_limit,
+            meter: Meter::new(path),
+        }
     }
 }
 
@@ -159,10 +167,10 @@ mod tests {
     #[test]
     fn s31_only_the_exact_path_of_an_rpc_is_found() {
         let table = table();
-        let goes = |path: &str| table.find(&path.parse().expect("a path")).map(|method| method.goes).ok();
-        assert_eq!(goes("/quartet.identity.v1.SessionService/SignIn"), Some(Goes::To(0)));
-        assert_eq!(goes("/quartet.catalogue.v1.MovieService/GetMovie"), Some(Goes::To(1)));
-        assert_eq!(goes("/grpc.health.v1.Health/Check"), Some(Goes::Own));
+        let destination = |path: &str| table.find(&path.parse().expect("a path")).map(|method| method.destination).ok();
+        assert_eq!(destination("/quartet.identity.v1.SessionService/SignIn"), Some(Destination::To(0)));
+        assert_eq!(destination("/quartet.catalogue.v1.MovieService/GetMovie"), Some(Destination::To(1)));
+        assert_eq!(destination("/grpc.health.v1.Health/Check"), Some(Destination::Own));
         for wrong in [
             "/",
             "//quartet.identity.v1.SessionService/SignIn",
@@ -180,7 +188,7 @@ mod tests {
             "/quartet.control.v1.ControlService/MoveClock",
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         ] {
-            assert_eq!(goes(wrong), None, "{wrong}");
+            assert_eq!(destination(wrong), None, "{wrong}");
         }
     }
 

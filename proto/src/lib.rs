@@ -20,6 +20,12 @@ pub mod control {
     }
 }
 
+pub mod options {
+    pub mod v1 {
+        tonic::include_proto!("quartet.options.v1");
+    }
+}
+
 pub mod r#type {
     pub mod v1 {
         tonic::include_proto!("quartet.r#type.v1");

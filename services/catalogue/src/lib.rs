@@ -32,7 +32,11 @@ use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyServiceServer
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
+use self::api::import::ImportApi;
+use self::api::movie::MovieApi;
+use self::api::taxonomy::TaxonomyApi;
 pub use self::config::Config;
+use self::store::Store;
 
 /// The largest message that the import takes: a file of 16 MiB and room for what is around it.
 const IMPORT_MESSAGE: usize = 17 * 1024 * 1024;
@@ -64,9 +68,10 @@ pub async fn start(config: &Config, parts: &Parts) -> anyhow::Result<Service> {
     if db.is_sqlite() {
         db.migrate().await.context("can't migrate the catalogue's database")?;
     }
-    let movies = MovieServiceServer::new(api::movie::MovieApi::new(db.clone()));
-    let taxonomy = TaxonomyServiceServer::new(api::taxonomy::TaxonomyApi::new(db.clone()));
-    let imports = ImportServiceServer::new(api::import::ImportApi::new(db.clone(), parts.clock.clone()))
+    let store = Store::new(db.clone(), parts.clock.clone());
+    let movies = MovieServiceServer::new(MovieApi::new(store.clone()));
+    let taxonomy = TaxonomyServiceServer::new(TaxonomyApi { store: store.clone() });
+    let imports = ImportServiceServer::new(ImportApi { store, clock: parts.clock.clone() })
         .max_decoding_message_size(IMPORT_MESSAGE);
     let routes = Routes::new(movies).add_service(taxonomy).add_service(imports);
     let guard = Guard::new("catalogue", routes, parts)?;

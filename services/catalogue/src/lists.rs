@@ -11,7 +11,8 @@ use quick_cache::sync::Cache;
 
 use crate::filter::MovieFilter;
 use crate::order::{Position, Start};
-use crate::store::movie::{Count, MovieList, MoviePage, MovieStore};
+use crate::store::Store;
+use crate::store::movie::{Count, MovieList, MoviePage};
 
 /// How many filters' counts are remembered.
 const COUNTS: usize = 1000;
@@ -25,7 +26,7 @@ const FAR: i64 = 500;
 const STEP: i64 = 100;
 
 pub struct Lists {
-    store: MovieStore,
+    store: Store,
     /// By filter, with the number of the catalogue's state.
     counts: Cache<String, (i64, Count)>,
     /// By filter and order.
@@ -40,7 +41,7 @@ struct Marks {
 }
 
 impl Lists {
-    pub fn new(store: MovieStore) -> Lists {
+    pub fn new(store: Store) -> Lists {
         Lists { store, counts: Cache::new(COUNTS), marks: Cache::new(MARKS) }
     }
 

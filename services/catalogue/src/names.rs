@@ -58,13 +58,12 @@ fn folded(prefix: &str) -> Result<String, &'static str> {
 
 /// Reads a token; when the prefix itself is wrong there is nothing to hold it against.
 fn decode<T: FromStr>(token: &str, prefix: Option<&str>) -> Result<Option<(String, T)>, &'static str> {
-    const WRONG: &str = "must be the `next_page_token` of an answer to the same request";
     let Some(Token { prefix: own, name, id }) = page::decode(token)? else { return Ok(None) };
     let right = name.starts_with(&own) && name.len() <= 4 * fold::LENGTH && id.len() <= 36;
     if !right || prefix.is_some_and(|prefix| prefix != own) || name.contains('\0') || id.contains('\0') {
-        return Err(WRONG);
+        return Err(page::NOT_A_TOKEN);
     }
-    id.parse().map(|id| Some((name, id))).map_err(|_| WRONG)
+    id.parse().map(|id| Some((name, id))).map_err(|_| page::NOT_A_TOKEN)
 }
 
 #[cfg(test)]

@@ -102,12 +102,11 @@ pub fn encode(filter: &MovieFilter, order: Order, position: &Position, total: i6
 
 /// Reads a page token; `Ok(None)` for the empty one.
 pub fn decode(token: &str, filter: &MovieFilter, order: Order) -> Result<Option<Start>, &'static str> {
-    const WRONG: &str = "must be the `next_page_token` of an answer to the same request";
     let Some(token) = page::decode::<Token>(token)? else { return Ok(None) };
     let right = token.question == fingerprint(filter, order) && (0..=i64::from(i32::MAX)).contains(&token.total);
-    let id = token.id.parse().map_err(|_| WRONG)?;
+    let id = token.id.parse().map_err(|_| page::NOT_A_TOKEN)?;
     if !right || !token.key.suits(order.by) {
-        return Err(WRONG);
+        return Err(page::NOT_A_TOKEN);
     }
     Ok(Some(Start::After(Position { key: token.key, id }, token.total)))
 }

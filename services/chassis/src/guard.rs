@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use quartet_proto::control::v1::Fault;
@@ -110,7 +110,8 @@ impl Guard {
             drop(permit);
             answer
         };
-        let call = AssertUnwindSafe(call.instrument(span)).catch_unwind();
+        let call = AssertUnwindSafe(call).catch_unwind().inspect_err(|_| tracing::error!("a handler panicked"));
+        let call = call.instrument(span);
         let answer = if method.rule.is_unary() {
             // Spawned: a client that goes away does not drop a transaction in the middle, and a deadline only ends the waiting.
             let call = inner.parts.tasks.spawn(call);
@@ -135,7 +136,7 @@ impl Guard {
             }
             Err(_) => {
                 method.failed.increment(1);
-                Err(Failure::internal("an internal error occurred", "a handler panicked"))
+                Err(Failure::new(Code::Internal, ErrorReason::Internal, "an internal error occurred"))
             }
         }
     }

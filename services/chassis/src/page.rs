@@ -5,6 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// What is wrong with a page token that is none.
+pub const NOT_A_TOKEN: &str = "must be the `next_page_token` of an answer to the same request";
+
 /// How many items a page has: 25 when 0 is asked for, 100 at most.
 pub fn size(asked: i32) -> Result<i64, &'static str> {
     match asked {
@@ -22,13 +25,12 @@ pub fn encode<T: Serialize>(position: &T) -> String {
 
 /// Decodes a page token; `Ok(None)` for the empty one, which asks for the first page.
 pub fn decode<T: DeserializeOwned>(token: &str) -> Result<Option<T>, &'static str> {
-    const WRONG: &str = "must be the `next_page_token` of an answer to the same request";
     if token.is_empty() {
         return Ok(None);
     }
     if token.len() > 2048 {
-        return Err(WRONG);
+        return Err(NOT_A_TOKEN);
     }
-    let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| WRONG)?;
-    serde_json::from_slice(&json).map(Some).map_err(|_| WRONG)
+    let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| NOT_A_TOKEN)?;
+    serde_json::from_slice(&json).map(Some).map_err(|_| NOT_A_TOKEN)
 }

@@ -1,7 +1,7 @@
 //! What every service of a process stands on, put together once when the process starts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quartet_proto::control::v1::Fault;
 use tokio_util::sync::CancellationToken;
@@ -50,23 +50,29 @@ impl Default for Limits {
     }
 }
 
-/// What the control service makes fail. All false outside tests.
+/// What the control service makes fail: a bit for each fault. None outside tests.
 #[derive(Clone, Default, Debug)]
-pub struct Faults(Arc<[AtomicBool; 5]>);
+pub struct Faults(Arc<AtomicU64>);
 
 impl Faults {
     pub fn is(&self, fault: Fault) -> bool {
-        self.0.get(fault as usize).is_some_and(|flag| flag.load(Ordering::Relaxed))
+        self.0.load(Ordering::Relaxed) & bit(fault) != 0
     }
 
     pub fn set(&self, fault: Fault, failing: bool) {
-        if let Some(flag) = self.0.get(fault as usize) {
-            flag.store(failing, Ordering::Relaxed);
+        if failing {
+            self.0.fetch_or(bit(fault), Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!bit(fault), Ordering::Relaxed);
         }
     }
 
     /// Whether the fault is set, for one that happens once.
     pub fn take(&self, fault: Fault) -> bool {
-        self.is(fault) && self.0.get(fault as usize).is_some_and(|flag| flag.swap(false, Ordering::Relaxed))
+        self.is(fault) && self.0.fetch_and(!bit(fault), Ordering::Relaxed) & bit(fault) != 0
     }
+}
+
+fn bit(fault: Fault) -> u64 {
+    1 << fault as u32
 }

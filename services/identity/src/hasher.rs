@@ -40,7 +40,7 @@ impl Hasher {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         for number in 0..threads {
             let work = work.clone();
-            std::thread::Builder::new().name(format!("password-{number}")).spawn(move || labour(&work))?;
+            std::thread::Builder::new().name(format!("password-{number}")).spawn(move || run_worker(&work))?;
         }
         Ok(Hasher { pepper, cost, queue })
     }
@@ -84,7 +84,7 @@ impl Hasher {
     }
 }
 
-fn labour(queue: &Mutex<Receiver<Work>>) {
+fn run_worker(queue: &Mutex<Receiver<Work>>) {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::warn!(%error, "the priority of a thread that hashes passwords can't be lowered");
     }

@@ -4,7 +4,6 @@ use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use quartet_chassis::clock::Clock;
-use quartet_chassis::db::Db;
 use quartet_proto::catalogue::v1::import_service_server::ImportService;
 use quartet_proto::catalogue::v1::{
     ImportMovieFileRequest, ImportMovieFileResponse, ImportMoviesRequest, ImportMoviesResponse, ImportSummary,
@@ -13,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::error::Error;
 use crate::import_file::ImportFile;
-use crate::store::import::ImportStore;
+use crate::store::Store;
 
 /// How many movies are stored at once. More are faster, but hold the store's one writer for longer.
 const BATCH: usize = 1000;
@@ -23,15 +22,11 @@ const PIECE: usize = 64 * 1024;
 const MANY: i32 = 1000;
 
 pub struct ImportApi {
-    store: ImportStore,
-    clock: Clock,
+    pub store: Store,
+    pub clock: Clock,
 }
 
 impl ImportApi {
-    pub fn new(db: Db, clock: Clock) -> ImportApi {
-        ImportApi { store: ImportStore::new(db, clock.clone()), clock }
-    }
-
     fn begin(&self) -> Import {
         Import { store: self.store.clone(), file: ImportFile::new(self.clock.now().date()) }
     }
@@ -94,7 +89,7 @@ async fn step(mut import: Import, mut content: Bytes) -> Result<(ImportMovieFile
 
 /// A file that is being read and stored. Dropped in the middle, it leaves what was stored until then.
 struct Import {
-    store: ImportStore,
+    store: Store,
     file: ImportFile,
 }
 

@@ -1,7 +1,6 @@
 //! `MovieService`.
 
 use quartet_chassis::clock::timestamp;
-use quartet_chassis::db::Db;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::movie_service_server::MovieService;
@@ -15,16 +14,16 @@ use crate::filter::MovieFilter;
 use crate::lists::Lists;
 use crate::money;
 use crate::order::{self, Order, Start};
-use crate::store::movie::{MovieList, MovieRow, MovieStore};
+use crate::store::Store;
+use crate::store::movie::{MovieList, MovieRow};
 
 pub struct MovieApi {
-    store: MovieStore,
+    store: Store,
     lists: Lists,
 }
 
 impl MovieApi {
-    pub fn new(db: Db) -> MovieApi {
-        let store = MovieStore::new(db);
+    pub fn new(store: Store) -> MovieApi {
         MovieApi { lists: Lists::new(store.clone()), store }
     }
 }
@@ -65,7 +64,7 @@ fn list(request: ListMoviesRequest) -> Result<(MovieList, Start), Error> {
     // A token can be held against a request that is right; of a wrong one it would only be said to belong to another.
     let (Some(order), Some(size), Some(number), true) = (order, size, number, fields.is_empty()) else {
         if page::decode::<serde_json::Value>(&request.page_token).is_err() {
-            fields.refuse("page_token", "must be the `next_page_token` of an answer to the same request");
+            fields.refuse("page_token", page::NOT_A_TOKEN);
         }
         return Err(fields.into());
     };

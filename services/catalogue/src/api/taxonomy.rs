@@ -1,6 +1,5 @@
 //! `TaxonomyService`.
 
-use quartet_chassis::db::Db;
 use quartet_chassis::id::Id;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyService;
 use quartet_proto::catalogue::v1::{
@@ -11,16 +10,10 @@ use tonic::{Request, Response, Status};
 
 use crate::error::Error;
 use crate::names::NameList;
-use crate::store::taxonomy::TaxonomyStore;
+use crate::store::Store;
 
 pub struct TaxonomyApi {
-    store: TaxonomyStore,
-}
-
-impl TaxonomyApi {
-    pub fn new(db: Db) -> TaxonomyApi {
-        TaxonomyApi { store: TaxonomyStore::new(db) }
-    }
+    pub store: Store,
 }
 
 /// An id below every other.

@@ -5,21 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Clock;
-use quartet_chassis::db::{Conn, Db, DbError};
+use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::Store;
 use super::bulk::{Column, Insert};
 use crate::fold::fold;
 use crate::movie::NewMovie;
 use crate::schema::{actor, genre, language, movie_state};
-
-/// How movies are brought in.
-#[derive(Clone)]
-pub struct ImportStore {
-    db: Db,
-    clock: Clock,
-}
 
 /// A movie that is about to be stored, and what its row holds besides.
 struct Row<'a> {
@@ -31,11 +25,7 @@ struct Row<'a> {
     languages: String,
 }
 
-impl ImportStore {
-    pub fn new(db: Db, clock: Clock) -> ImportStore {
-        ImportStore { db, clock }
-    }
-
+impl Store {
     /// Stores those of the movies, all different, that the catalogue does not have, and answers how many those were. All or none.
     ///
     /// Two imports at once meet in the same rows. Everything is inserted in the order of its key, table after table, so that

@@ -4,10 +4,11 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
-use quartet_chassis::db::{Db, DbError};
+use quartet_chassis::db::DbError;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::Store;
 use super::page::{Bounds, Marks, Matching};
 use crate::filter::MovieFilter;
 use crate::order::{Order, Position};
@@ -84,17 +85,7 @@ pub struct MoviePage {
     pub version: Option<i64>,
 }
 
-/// How the catalogue's movies are read.
-#[derive(Clone)]
-pub struct MovieStore {
-    db: Db,
-}
-
-impl MovieStore {
-    pub fn new(db: Db) -> MovieStore {
-        MovieStore { db }
-    }
-
+impl Store {
     pub async fn movie(&self, id: Id) -> Result<Option<MovieRow>, DbError> {
         let conn = &mut self.db.read().await?;
         on!(conn, |db| movie::table.find(id).select(MovieRow::as_select()).first(db).await.optional())

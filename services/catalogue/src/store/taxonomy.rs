@@ -3,10 +3,11 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::db::{Db, DbError};
+use quartet_chassis::db::DbError;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::Store;
 use crate::names::NameList;
 use crate::schema::{actor, country, genre, language, movie};
 
@@ -15,17 +16,7 @@ pub type NameRow = (Id, String, String);
 /// A country: its code, its name, and the name as it is sorted.
 pub type CountryRow = (String, String, String);
 
-/// How the names that movies are filed under are read.
-#[derive(Clone)]
-pub struct TaxonomyStore {
-    db: Db,
-}
-
-impl TaxonomyStore {
-    pub fn new(db: Db) -> TaxonomyStore {
-        TaxonomyStore { db }
-    }
-
+impl Store {
     pub async fn genres(&self, list: &NameList<Id>) -> Result<Vec<NameRow>, DbError> {
         let conn = &mut self.db.read().await?;
         on!(conn, |db| genre::table

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, anyhow, bail};
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor, Value};
+use quartet_proto::options::v1::Level;
 
 /// What an rpc asks of its caller, and how it is called.
 #[derive(Debug, Clone)]
@@ -66,13 +67,13 @@ fn access(method: &MethodDescriptor, option: &ExtensionDescriptor) -> anyhow::Re
     let stated = stated.as_message().context("is not a message")?;
     let roles = strings(stated, "roles");
     let level = stated.get_field_by_name("level").and_then(|level| level.as_enum_number()).unwrap_or_default();
-    match level {
-        1 => Ok(Access::Public),
-        2 => Ok(Access::Optional),
-        3 => Ok(Access::Account),
-        4 if !roles.is_empty() => Ok(Access::Roles(roles)),
-        5 => Ok(Access::Service),
-        6 => Ok(Access::Operator),
+    match Level::try_from(level) {
+        Ok(Level::Public) => Ok(Access::Public),
+        Ok(Level::Optional) => Ok(Access::Optional),
+        Ok(Level::Account) => Ok(Access::Account),
+        Ok(Level::Roles) if !roles.is_empty() => Ok(Access::Roles(roles)),
+        Ok(Level::Service) => Ok(Access::Service),
+        Ok(Level::Operator) => Ok(Access::Operator),
         _ => bail!("states no level, or roles without any"),
     }
 }

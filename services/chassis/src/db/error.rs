@@ -77,9 +77,10 @@ fn is_full(message: &str) -> bool {
     SIGNS.iter().any(|sign| message.contains(sign))
 }
 
-/// The signs of a server that is away, going, or coming. Neither driver gives them a kind of their own.
+/// The signs of a server that is away, going, or coming, or of a schema that is not migrated yet. Neither driver gives them a kind of
+/// their own.
 fn is_unavailable(message: &str) -> bool {
-    const SIGNS: [&str; 12] = [
+    const SIGNS: [&str; 13] = [
         "connection closed",
         "error communicating with the server",
         "error connecting to server",
@@ -92,6 +93,7 @@ fn is_unavailable(message: &str) -> bool {
         "database is locked",
         "disk I/O error",
         "unable to open database file",
+        "does not exist",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
 }

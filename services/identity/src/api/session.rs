@@ -190,11 +190,9 @@ impl SessionApi {
 }
 
 /// Where a page begins: behind the session that the page before ended with.
-fn position(token: &str) -> Result<Option<Id>, String> {
+fn position(token: &str) -> Result<Option<Id>, &'static str> {
     let text: Option<String> = page::decode(token)?;
-    text.map(|text| text.parse())
-        .transpose()
-        .map_err(|_| "must be the `next_page_token` of an earlier answer".to_owned())
+    text.map(|text| text.parse()).transpose().map_err(|_| page::NOT_A_TOKEN)
 }
 
 fn session(row: SessionRow, current: Id) -> Session {
