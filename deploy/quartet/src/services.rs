@@ -26,7 +26,7 @@ pub fn with_files(mut options: Options, data: &Path) -> Options {
 /// The way out for mail: the mail server, or a folder in the data directory.
 pub fn mailer(options: &Options, data: &Path, parts: &Parts) -> anyhow::Result<Mailer> {
     let faults = parts.faults.clone();
-    if options.smtp.host.is_some() && !options.trial.ephemeral {
+    if options.smtp.host.is_some() {
         return Mailer::smtp(&options.smtp, faults);
     }
     Mailer::directory(&mail_directory(options, data), &options.smtp.from, faults)

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::error::Error;
+use clap::parser::ValueSource;
 use clap::{Args, Command, FromArgMatches as _, Subcommand as _};
 use quartet_chassis::config::{self, Given, Mistakes};
 use quartet_chassis::mail::SmtpSettings;
@@ -174,7 +175,11 @@ impl Settings {
             mistakes.add(error.to_string());
             mistakes
         };
-        let options = Options::from_arg_matches(given.settings()).map_err(refused)?;
+        let mut options = Options::from_arg_matches(given.settings()).map_err(refused)?;
+        // A test's server sends no mail to the world because of an environment that it happens to be started in.
+        if options.trial.ephemeral && given.settings().value_source("smtp_host") != Some(ValueSource::CommandLine) {
+            options.smtp.host = None;
+        }
         let task = match given.matches().subcommand() {
             Some(_) => Some(Task::from_arg_matches(given.matches()).map_err(refused)?),
             None => None,

@@ -16,8 +16,10 @@ pub use self::directory::mails;
 pub use self::settings::{SmtpSettings, Tls};
 use crate::parts::Faults;
 
-/// How long the whole handing over of a mail may take, whatever the server does.
+/// How long the whole handing over of a mail may take at most, whatever the server does: shorter than the lease of its job.
 const HANDOVER: Duration = Duration::from_secs(45);
+/// How many of the server's longest answers may come together until then.
+const SLOW_ANSWERS: u32 = 3;
 /// The most bytes of a line in SMTP.
 const LINE: usize = 998;
 
@@ -43,7 +45,8 @@ pub struct Mailer {
 
 #[derive(Clone)]
 enum Way {
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// With the time that handing over a mail may take: the transport itself waits for ever for an answer.
+    Smtp(AsyncSmtpTransport<Tokio1Executor>, Duration),
     Directory(PathBuf),
 }
 
@@ -70,7 +73,8 @@ pub enum MailError {
 impl Mailer {
     /// Mail by SMTP. Does not connect yet.
     pub fn smtp(settings: &SmtpSettings, faults: Faults) -> anyhow::Result<Mailer> {
-        Ok(Mailer { way: Way::Smtp(settings.transport()?), from: mailbox(&settings.from)?, faults })
+        let handover = HANDOVER.min(settings.timeout() * SLOW_ANSWERS);
+        Ok(Mailer { way: Way::Smtp(settings.transport()?, handover), from: mailbox(&settings.from)?, faults })
     }
 
     /// Mail into the folder `path`, which is made when it is missing; one file of mode 0600 each.
@@ -86,8 +90,8 @@ impl Mailer {
         }
         let message = message(&self.from, mail)?;
         match &self.way {
-            Way::Smtp(transport) => {
-                let sent = tokio::time::timeout(HANDOVER, transport.send(message)).await;
+            Way::Smtp(transport, handover) => {
+                let sent = tokio::time::timeout(*handover, transport.send(message)).await;
                 sent.map_err(|_| MailError::Late)?.map_err(smtp_error)?;
             }
             Way::Directory(folder) => {

@@ -74,11 +74,16 @@ impl SmtpSettings {
     pub(super) fn transport(&self) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
         let host = self.host.as_deref().context("there is no mail server: set QUARTET_SMTP_HOST")?;
         let builder = self.builder(host).with_context(|| format!("can't prepare TLS to the mail server `{host}`"))?;
-        let mut builder = builder.port(self.port).timeout(Some(Duration::from_secs(self.timeout_seconds)));
+        let mut builder = builder.port(self.port).timeout(Some(self.timeout()));
         if let (Some(username), Some(password)) = (&self.username, &self.password) {
             builder = builder.credentials(Credentials::new(username.clone(), password.expose_secret().to_owned()));
         }
         Ok(builder.build())
+    }
+
+    /// How long the server may take to answer.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
     }
 
     fn builder(&self, host: &str) -> Result<AsyncSmtpTransportBuilder, lettre::transport::smtp::Error> {
