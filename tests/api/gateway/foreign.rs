@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use bytes::Bytes;
+
 use crate::harness::prelude::*;
 use crate::harness::repository;
 
@@ -19,9 +21,18 @@ async fn run(mut command: Command) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
-/// A fleet's gateway serves reflection only when told to.
+/// A world with the movies of a fixture. A fleet's gateway serves reflection only when told to.
 async fn reflecting() -> World {
-    World::with(&["--gateway-reflection", "true"]).await
+    let world = World::with(&["--gateway-reflection", "true"]).await;
+    let content = Bytes::from(std::fs::read(fixture("movies.csv")).unwrap());
+    let mut steps = world.admin().await.imports(&world);
+    let mut steps = steps.import_movie_file(ImportMovieFileRequest { content }).await.unwrap().into_inner();
+    let mut last = None;
+    while let Some(step) = steps.message().await.unwrap() {
+        last = Some(step);
+    }
+    assert_eq!(last.unwrap().summary.unwrap().movies_stored, 10);
+    world
 }
 
 #[tokio::test]
@@ -40,12 +51,22 @@ async fn buf_curl_lists_movies_and_shows_a_refusal() {
     let Some(mut buf) = program("QUARTET_TEST_BUF") else { return };
     let world = reflecting().await;
     let address = |path: &str| format!("http://{}/{path}", world.gateway());
-    buf.args(["curl", "--http2-prior-knowledge", "--protocol", "grpc", "--data", r#"{"pageSize": 3}"#]);
+    buf.args([
+        "curl",
+        "--http2-prior-knowledge",
+        "--protocol",
+        "grpc",
+        "--data",
+        r#"{"pageSize": 3, "orderBy": "score desc"}"#,
+    ]);
     buf.arg(address("quartet.catalogue.v1.MovieService/ListMovies"));
     let (ok, stdout, stderr) = run(buf).await;
     assert!(ok, "{stdout}\n{stderr}");
     let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert!(answer.is_object(), "{stdout}");
+    let names: Vec<_> =
+        answer["movies"].as_array().unwrap().iter().map(|movie| movie["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["The Day After", "Kaze no Machi", "Snow on the Volga"]);
+    assert_eq!(answer["totalSize"], 10);
 
     let mut buf = program("QUARTET_TEST_BUF").unwrap();
     buf.args(["curl", "--protocol", "grpcweb", "--schema"]).arg(repository("proto"));

@@ -98,21 +98,52 @@ fn unbase64(text: &[u8]) -> Vec<u8> {
     text.chunks(4).flat_map(|four| STANDARD.decode(four).expect("no base64")).collect()
 }
 
-#[tokio::test]
-async fn a_server_stream_comes_in_several_frames() {
-    let world = World::own().await;
-    let admin = world.admin().await;
-    let header = "names,date_x,score,genre,overview,orig_title,status,orig_lang,budget_x,revenue,country\n";
-    let row = "Alien,05/25/1979,80,Horror,In space,Alien,Released,English,11000000,106285522,US\n";
-    let asked = ImportMovieFileRequest { content: Bytes::from(format!("{header}{row}")) };
-    let bearer = format!("Bearer {}", admin.access_token);
-    let answer = call(&world, IMPORT, asked.encode_to_vec(), &[("authorization", &bearer)]).await;
-    let mut frames = answer.frames();
+/// A file that takes more than one step to import.
+fn long_file() -> Vec<u8> {
+    let mut file =
+        "names,date_x,score,genre,overview,orig_title,status,orig_lang,budget_x,revenue,country\n".to_owned();
+    for number in 0..2500 {
+        let overview = "In space nobody hears the tests. ".repeat(2);
+        file +=
+            &format!("Alien {number},05/25/1979,80,Horror,{overview},Alien,Released,English,11000000,106285522,US\n");
+    }
+    file.into_bytes()
+}
+
+/// Checks the frames of an import: steps, each further than the one before, the end, and the trailers.
+fn assert_steps(mut frames: Vec<(u8, Vec<u8>)>, stored: i32) {
     assert!(has_status(&trailers(&frames), 0), "{}", trailers(&frames));
     frames.pop();
-    let last = ImportMovieFileResponse::decode(frames.last().expect("no message").1.as_slice()).unwrap();
-    assert!(last.done);
-    assert_eq!(last.summary.unwrap().movies_stored, 1);
+    let messages: Vec<_> = frames
+        .iter()
+        .map(|(flag, message)| {
+            assert_eq!(*flag, 0, "a message");
+            ImportMovieFileResponse::decode(message.as_slice()).unwrap()
+        })
+        .collect();
+    assert!(messages.len() >= 3, "{messages:?}");
+    let done: Vec<bool> = messages.iter().map(|message| message.done).collect();
+    assert_eq!(done.iter().position(|done| *done), Some(messages.len() - 1), "only the last is the end: {done:?}");
+    let read: Vec<i32> = messages.iter().map(|message| message.summary.as_ref().unwrap().rows_read).collect();
+    assert!(read.is_sorted_by(|a, b| a < b), "{read:?}");
+    let last = messages.last().unwrap().summary.clone().unwrap();
+    assert_eq!((last.rows_read, last.movies_stored, last.movies_unchanged), (2500, stored, 2500 - stored));
+}
+
+#[tokio::test]
+async fn a_server_stream_comes_in_several_frames_binary_and_as_text() {
+    let world = World::own().await;
+    let admin = world.admin().await;
+    let asked = ImportMovieFileRequest { content: Bytes::from(long_file()) }.encode_to_vec();
+    let bearer = format!("Bearer {}", admin.access_token);
+    let answer = call(&world, IMPORT, asked.clone(), &[("authorization", &bearer)]).await;
+    assert_steps(answer.frames(), 2500);
+
+    let headers = [("content-type", "application/grpc-web-text"), ("authorization", &bearer), ORIGIN];
+    let body = STANDARD.encode(frame(&asked));
+    let answer = wire::send(world.gateway(), "POST", IMPORT, &headers, body.as_bytes()).await;
+    assert!(answer.header("content-type").unwrap().starts_with("application/grpc-web-text"), "{:?}", answer.headers);
+    assert_steps(frames(&unbase64(&answer.body)), 0);
 }
 
 #[tokio::test]

@@ -8,4 +8,5 @@ mod parallel;
 mod password;
 mod revocation;
 mod session;
+mod smtp;
 pub mod token;
