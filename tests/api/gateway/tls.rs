@@ -6,7 +6,6 @@ use std::sync::Arc;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use quartet_proto::catalogue::v1::movie_service_client::MovieServiceClient;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,49 +16,19 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::line::Line;
 use crate::harness::prelude::*;
-use crate::harness::{quartet, unique, wire};
+use crate::harness::{Authority, Pair, quartet, wire};
 
 const LIST: &str = "/quartet.catalogue.v1.MovieService/ListMovies";
 
-/// Who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, format!("authority {}", unique()));
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Authority { issuer: Issuer::new(params, key), certificate }
-    }
-
-    /// A new certificate for `localhost`.
-    fn sign(&self) -> Pair {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Pair { cert: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
-    }
-
-    /// A client that trusts this authority and speaks one of these protocols, if it names any.
-    fn client(&self, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        TlsConnector::from(Arc::new(config))
-    }
-
-    /// A connection to a world's port, by the protocols named.
-    async fn connect(&self, world: &World, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
-        shake_hands(world, self.client(rustls::ALL_VERSIONS, protocols)).await
-    }
+/// A client that trusts an authority and speaks one of these protocols, if it names any.
+fn client(authority: &Authority, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
 }
 
 async fn shake_hands(world: &World, client: TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
@@ -67,11 +36,9 @@ async fn shake_hands(world: &World, client: TlsConnector) -> std::io::Result<Tls
     client.connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
-/// A certificate and its key.
-struct Pair {
-    cert: String,
-    key: String,
-    der: CertificateDer<'static>,
+/// A connection to a world's port, by the protocols named.
+async fn connect(authority: &Authority, world: &World, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    shake_hands(world, client(authority, rustls::ALL_VERSIONS, protocols)).await
 }
 
 /// Replaces a file as an operator's tool does: it is whole at every moment.
@@ -110,7 +77,7 @@ async fn s62_native_grpc_goes_over_tls_that_agrees_on_http_2() {
     for (version, spoken) in
         [(&rustls::version::TLS12, ProtocolVersion::TLSv1_2), (&rustls::version::TLS13, ProtocolVersion::TLSv1_3)]
     {
-        let stream = shake_hands(&world, authority.client(&[version], &["h2", "http/1.1"])).await.unwrap();
+        let stream = shake_hands(&world, client(&authority, &[version], &["h2", "http/1.1"])).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         assert_eq!(stream.get_ref().1.protocol_version(), Some(spoken));
         assert_eq!(shown(&stream), pair.der);
@@ -122,7 +89,7 @@ async fn s62_native_grpc_goes_over_tls_that_agrees_on_http_2() {
     }
 
     // A client that can't agree on anything is known by its first bytes.
-    let stream = authority.connect(&world, &[]).await.unwrap();
+    let stream = connect(&authority, &world, &[]).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), None);
     Line::over(stream).await.unwrap().call(LIST, &[], &[]).await.unwrap();
 }
@@ -131,7 +98,7 @@ async fn s62_native_grpc_goes_over_tls_that_agrees_on_http_2() {
 async fn s62_grpc_web_goes_over_tls_by_http_1() {
     let Encrypted { world, authority, .. } = encrypted().await;
     for protocols in [&["http/1.1"][..], &[]] {
-        let stream = authority.connect(&world, protocols).await.unwrap();
+        let stream = connect(&authority, &world, protocols).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), protocols.first().map(|protocol| protocol.as_bytes()));
         let headers = [("content-type", "application/grpc-web+proto"), ("origin", "https://app.example.com")];
         let answer = wire::exchange(stream, "localhost", "POST", LIST, &headers, &wire::frame(&[])).await.unwrap();
@@ -156,7 +123,7 @@ async fn s62_that_port_takes_nothing_in_clear() {
 #[tokio::test]
 async fn s62_a_client_that_trusts_somebody_else_sends_nothing() {
     let Encrypted { world, .. } = encrypted().await;
-    let error = Authority::new().connect(&world, &["h2"]).await.unwrap_err();
+    let error = connect(&Authority::new(), &world, &["h2"]).await.unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
 }
 
@@ -196,17 +163,17 @@ async fn s62_nothing_older_than_tls_1_2_is_spoken() {
 #[tokio::test]
 async fn s62_a_replaced_certificate_is_used_without_a_restart_and_no_call_fails() {
     let Encrypted { world, authority, pair: first, folder } = encrypted().await;
-    let old = Line::over(authority.connect(&world, &["h2"]).await.unwrap()).await.unwrap();
+    let old = Line::over(connect(&authority, &world, &["h2"]).await.unwrap()).await.unwrap();
     old.call(LIST, &[], &[]).await.unwrap();
 
     let second = authority.sign();
     put(&folder.path().join("key.pem"), &second.key);
     // For a moment the files don't belong together: the certificate of before stays in use.
-    let stream = authority.connect(&world, &["h2"]).await.unwrap();
+    let stream = connect(&authority, &world, &["h2"]).await.unwrap();
     assert_eq!(shown(&stream), first.der);
     put(&folder.path().join("cert.pem"), &second.cert);
     eventually("the new certificate is shown", async || {
-        let stream = authority.connect(&world, &["h2"]).await.expect("handshakes go on");
+        let stream = connect(&authority, &world, &["h2"]).await.expect("handshakes go on");
         let certificate = shown(&stream);
         Line::over(stream).await.unwrap().call(LIST, &[], &[]).await.expect("calls go on");
         old.call(LIST, &[], &[]).await.expect("connections of before go on");

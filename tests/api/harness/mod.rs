@@ -1,5 +1,6 @@
 //! What the tests stand on: an installation to speak to, people who use it, and ways to look at what comes back.
 
+mod certificate;
 mod database;
 mod embedded;
 mod fleet;
@@ -12,6 +13,7 @@ pub mod raw;
 pub mod redis;
 mod refusal;
 mod role;
+pub mod smtp;
 mod times;
 pub mod wire;
 mod world;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub use self::certificate::{Authority, Pair};
 pub use self::database::DatabaseHome;
 pub use self::fleet::{Fleet, Grounds};
 pub use self::person::{PASSWORD, Person};

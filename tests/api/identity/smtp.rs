@@ -1,211 +1,12 @@
-//! Mail by SMTP, to a server that answers by a script.
+//! Mail by SMTP.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
-
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, channel, free_port, mail, quartet_command};
-
-/// What the server says to a line.
-enum Reply {
-    /// What a server that takes every mail would.
-    Usual,
-    Say(&'static str),
-    /// Nothing, ever.
-    Silence,
-}
-
-/// Chooses the reply to a line (`.` for the end of a mail), given how many lines like it (of the same verb) came before.
-type Script = dyn Fn(&str, usize) -> Reply + Send + Sync;
-
-/// A mail as it was handed over.
-#[derive(Debug, Clone)]
-struct Handed {
-    from: String,
-    to: Vec<String>,
-    /// Headers and body, as they came.
-    data: String,
-    /// Whether the server said that it has it.
-    taken: bool,
-}
-
-impl Handed {
-    /// The values of a header.
-    fn header(&self, name: &str) -> Vec<&str> {
-        let (headers, _) = self.data.split_once("\r\n\r\n").expect("no body");
-        headers.split("\r\n").filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect()
-    }
-
-    fn mail(&self) -> quartet_proto::control::v1::Mail {
-        let (_, body) = self.data.split_once("\r\n\r\n").expect("no body");
-        quartet_proto::control::v1::Mail { text: body.to_owned(), ..Default::default() }
-    }
-
-    fn code(&self) -> Option<activate_request::Proof> {
-        Some(activate_request::Proof::Code(mail::code(&self.mail())))
-    }
-}
-
-/// What the server has seen.
-#[derive(Default)]
-struct Seen {
-    lines: Vec<String>,
-    mails: Vec<Handed>,
-}
-
-/// A mail server. It is gone when it is dropped.
-struct Smtp {
-    port: u16,
-    seen: Arc<Mutex<Seen>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Smtp {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Smtp {
-    /// One that takes every mail.
-    async fn start() -> Smtp {
-        Smtp::on(0, |_, _| Reply::Usual).await
-    }
-
-    async fn on(port: u16, script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Smtp {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (seen, script) = (Arc::<Mutex<Seen>>::default(), Arc::<Script>::from(Box::new(script) as Box<Script>));
-        let task = tokio::spawn({
-            let seen = seen.clone();
-            async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    let (seen, script) = (seen.clone(), script.clone());
-                    tokio::spawn(async move { converse(stream, &seen, &*script).await });
-                }
-            }
-        });
-        Smtp { port, seen, task }
-    }
-
-    /// All that was handed over, taken or not.
-    fn handed(&self) -> Vec<Handed> {
-        self.seen.lock().unwrap().mails.clone()
-    }
-
-    /// How many lines began with a verb.
-    fn count(&self, verb: &str) -> usize {
-        self.seen.lock().unwrap().lines.iter().filter(|line| line.starts_with(verb)).count()
-    }
-
-    /// The mails that were taken for an address.
-    fn taken(&self, to: &str) -> Vec<Handed> {
-        self.handed().into_iter().filter(|mail| mail.taken && mail.to == [to]).collect()
-    }
-
-    /// The first mail for an address, once it is there. Real time passes too slowly for some pauses.
-    async fn mail(&self, world: &World, to: &str) -> Handed {
-        eventually("the mail", async || {
-            let mail = self.taken(to).into_iter().next();
-            if mail.is_none() {
-                world.move_clock(Duration::from_secs(2)).await;
-            }
-            mail
-        })
-        .await
-    }
-}
-
-/// One connection, from its greeting to its end.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seen: &Mutex<Seen>, script: &Script) -> Option<()> {
-    let mut stream = BufReader::new(stream);
-    stream.write_all(b"220 sink ESMTP\r\n").await.ok()?;
-    let (mut from, mut to) = (String::new(), Vec::new());
-    loop {
-        let line = read_line(&mut stream).await?;
-        let verb = line.split([' ', ':']).next().unwrap_or_default().to_owned();
-        let before = note(seen, &line, &verb);
-        let answer = match script(&line, before) {
-            Reply::Usual => usual(&verb),
-            Reply::Say(answer) => answer,
-            Reply::Silence => return hear_out(&mut stream).await,
-        };
-        stream.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
-        let path = || line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
-        match verb.as_str() {
-            "MAIL" => (from, to) = (path(), Vec::new()),
-            "RCPT" if answer.starts_with('2') => to.push(path()),
-            "DATA" if answer.starts_with('3') => {
-                let data = read_data(&mut stream).await?;
-                let before = note(seen, ".", ".");
-                let answer = match script(".", before) {
-                    Reply::Usual => "250 taken",
-                    Reply::Say(answer) => answer,
-                    Reply::Silence => return hear_out(&mut stream).await,
-                };
-                let taken = answer.starts_with('2');
-                let handed = Handed { from: from.clone(), to: to.clone(), data, taken };
-                seen.lock().unwrap().mails.push(handed);
-                stream.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
-            }
-            "QUIT" => return Some(()),
-            _ => {}
-        }
-        if answer.starts_with("421") {
-            return Some(());
-        }
-    }
-}
-
-fn usual(verb: &str) -> &'static str {
-    match verb {
-        "EHLO" => "250-sink\r\n250 8BITMIME",
-        "DATA" => "354 go on",
-        "QUIT" => "221 bye",
-        "HELO" | "MAIL" | "RCPT" | "NOOP" | "RSET" => "250 well",
-        _ => "502 what?",
-    }
-}
-
-/// Keeps a line, and counts those of the same verb before it.
-fn note(seen: &Mutex<Seen>, line: &str, verb: &str) -> usize {
-    let mut seen = seen.lock().unwrap();
-    let before = seen.lines.iter().filter(|line| line.split([' ', ':']).next() == Some(verb)).count();
-    seen.lines.push(line.to_owned());
-    before
-}
-
-async fn read_line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<String> {
-    let mut line = Vec::new();
-    stream.read_until(b'\n', &mut line).await.ok()?;
-    let line = line.strip_suffix(b"\r\n")?;
-    Some(String::from_utf8_lossy(line).into_owned())
-}
-
-/// The lines up to a single dot, without the dots that protect dots.
-async fn read_data<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<String> {
-    let mut data = String::new();
-    loop {
-        let line = read_line(stream).await?;
-        if line == "." {
-            return Some(data);
-        }
-        data.push_str(line.strip_prefix('.').unwrap_or(&line));
-        data.push_str("\r\n");
-    }
-}
-
-/// Says nothing until the peer goes away.
-async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) -> Option<()> {
-    let mut buffer = [0; 1024];
-    while stream.read(&mut buffer).await.ok()? > 0 {}
-    None
-}
+use crate::harness::smtp::{Reply, Smtp};
+use crate::harness::{Authority, Clients, channel, free_port, quartet_command};
 
 /// A world that sends its mail to this port in clear.
 async fn world_with(port: u16) -> World {
@@ -214,44 +15,54 @@ async fn world_with(port: u16) -> World {
     World::with(&flags).await
 }
 
-/// A process that ends with the test.
-struct Kept(Child);
+/// An installation as an operator starts one, with a data directory. It ends with the test.
+struct Installed {
+    clients: Clients,
+    folder: tempfile::TempDir,
+    process: Child,
+}
 
-impl Drop for Kept {
+impl Drop for Installed {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Installed {
+    /// Starts it with these flags, trusting the authorities in a file of PEM where one is named.
+    async fn start(flags: &[&str], authorities: Option<&Path>) -> Installed {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (data, address) = (folder.path().join("data"), listen.to_string());
+        let usual = ["--data", data.to_str().unwrap(), "--listen", &address, "--identity-bcrypt-cost", "4"];
+        let mut command = quartet_command(&[&usual, flags].concat());
+        if let Some(authorities) = authorities {
+            command.env("SSL_CERT_FILE", authorities).env_remove("SSL_CERT_DIR");
+        }
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let installed = Installed { clients: Clients::new(channel(listen), None), folder, process };
+        eventually("it listens", async || std::net::TcpStream::connect(listen).ok()).await;
+        installed
+    }
+
+    async fn register(&self, email: &str) {
+        let asked = RegisterRequest { email: email.to_owned(), password: PASSWORD.to_owned() };
+        self.clients.accounts().register(asked).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn i24_an_installation_sends_the_activation_mail_by_smtp_and_its_code_activates() {
-    let (smtp, folder) = (Smtp::start().await, tempfile::tempdir().unwrap());
-    let data = folder.path().join("data");
-    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let mut command = quartet_command(&[
-        "--data",
-        data.to_str().unwrap(),
-        "--listen",
-        &listen.to_string(),
-        "--smtp-host",
-        "127.0.0.1",
-        "--smtp-port",
-        &smtp.port.to_string(),
-        "--smtp-tls",
-        "none",
-        "--smtp-from",
-        "Quartet <post@example.com>",
-        "--identity-bcrypt-cost",
-        "4",
-    ]);
-    let _server = Kept(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    eventually("it listens", async || std::net::TcpStream::connect(listen).ok()).await;
-    let clients = Clients::new(channel(listen), None);
+    let smtp = Smtp::start().await;
+    let port = smtp.port.to_string();
+    let flags = ["--smtp-host", "127.0.0.1", "--smtp-port", &port, "--smtp-tls", "none"];
+    let sender = ["--smtp-from", "Quartet <post@example.com>"];
+    let installed = Installed::start(&[&flags[..], &sender].concat(), None).await;
+    let clients = &installed.clients;
 
-    let (email, password) = ("ada@example.org".to_owned(), PASSWORD.to_owned());
-    let asked = RegisterRequest { email: email.clone(), password: password.clone() };
-    clients.accounts().register(asked).await.unwrap();
+    let email = "ada@example.org".to_owned();
+    installed.register(&email).await;
     let mail = eventually("the mail", async || smtp.taken(&email).pop()).await;
     assert_eq!((mail.from.as_str(), mail.to.as_slice()), ("post@example.com", &[email.clone()][..]));
     assert_eq!(mail.header("From"), ["Quartet <post@example.com>"]);
@@ -261,8 +72,8 @@ async fn i24_an_installation_sends_the_activation_mail_by_smtp_and_its_code_acti
     }
     let asked = ActivateRequest { email: email.clone(), proof: mail.code() };
     clients.accounts().activate(asked).await.unwrap();
-    clients.sessions().sign_in(SignInRequest { email, password }).await.unwrap();
-    assert!(!data.join("mail").exists(), "no mail lies about in a folder");
+    clients.sessions().sign_in(SignInRequest { email, password: PASSWORD.to_owned() }).await.unwrap();
+    assert!(!installed.folder.path().join("data/mail").exists(), "no mail lies about in a folder");
 }
 
 #[tokio::test]
@@ -359,7 +170,7 @@ async fn s57_no_address_becomes_a_header_or_a_command() {
     let mail = smtp.mail(&world, &last.email).await;
     assert_eq!(mail.header("To"), [last.email.as_str()]);
     assert_eq!(smtp.handed().len(), 1, "the one good address, and nobody else");
-    let lines = smtp.seen.lock().unwrap().lines.join("\n");
+    let lines = smtp.lines();
     assert!(!lines.contains("eve") && !mail.data.to_lowercase().contains("bcc"), "{lines}\n{}", mail.data);
 }
 
@@ -375,4 +186,40 @@ async fn s57_a_server_that_offers_no_encryption_gets_no_mail_by_default() {
     })
     .await;
     assert_eq!((smtp.count("MAIL"), smtp.handed().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn s57_mail_goes_to_a_server_with_a_good_certificate_for_its_name_and_to_no_other() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let authorities = folder.path().join("authorities.pem");
+    std::fs::write(&authorities, &authority.pem).unwrap();
+    let smtp = Smtp::encrypted(authority.sign()).await;
+    let port = smtp.port.to_string();
+
+    let stranger = World::with(&["--smtp-host", "localhost", "--smtp-port", &port]).await;
+    stranger.register("ada").await;
+    eventually("it is tried again", async || {
+        stranger.move_clock(Duration::from_secs(2)).await;
+        (smtp.count("STARTTLS") >= 3).then_some(())
+    })
+    .await;
+    assert_eq!(smtp.count("MAIL"), 0, "nobody knows who signed it");
+    drop(stranger);
+
+    let smtp = Smtp::encrypted(authority.sign()).await;
+    let port = smtp.port.to_string();
+    let installed = Installed::start(&["--smtp-host", "127.0.0.1", "--smtp-port", &port], Some(&authorities)).await;
+    installed.register("ada@example.org").await;
+    eventually("it is tried again", async || (smtp.count("STARTTLS") >= 3).then_some(())).await;
+    assert_eq!(smtp.count("MAIL"), 0, "it is another name's");
+    drop(installed);
+
+    let smtp = Smtp::encrypted(authority.sign()).await;
+    let port = smtp.port.to_string();
+    let installed = Installed::start(&["--smtp-host", "localhost", "--smtp-port", &port], Some(&authorities)).await;
+    installed.register("ada@example.org").await;
+    eventually("the mail", async || smtp.taken("ada@example.org").pop()).await;
+    let lines = smtp.lines();
+    let position = |verb: &str| lines.find(verb).unwrap_or_else(|| panic!("no {verb} in {lines}"));
+    assert!(position("STARTTLS") < position("MAIL"), "{lines}");
 }
