@@ -29,7 +29,7 @@ pub use self::person::{PASSWORD, Person};
 pub use self::postgres::{OwnPostgres, Postgres};
 pub use self::process::{Output, Process, free_port, quartet, quartet_command};
 pub use self::refusal::{Refusal, refusal};
-pub use self::world::{Clients, World, channel};
+pub use self::world::{Bearer, Clients, World, channel};
 
 /// What nearly every test needs.
 pub mod prelude {

@@ -1,5 +1,8 @@
 //! Registration, activation, one's own account.
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+
 use crate::harness::prelude::*;
 
 use activate_request::Proof;
@@ -180,6 +183,96 @@ async fn i4_a_confirmed_address_can_be_waived() {
     let person = world.sign_in(&registered.email, &registered.password).await;
     let account = person.accounts(&world).get_me(GetMeRequest {}).await.unwrap().into_inner().account.unwrap();
     assert_eq!((account.state(), account.email_verified), (AccountState::Active, false));
+}
+
+#[tokio::test]
+async fn s13_who_confirms_an_address_ends_the_sessions_of_whoever_registered_it() {
+    let world = World::with(&["--identity-require-verified-email", "false"]).await;
+    let registered = world.register("squatted").await;
+    let squatter = world.sign_in(&registered.email, &registered.password).await;
+    let token = world.mail_token(&registered.email).await;
+    world.accounts().activate(activate(&registered.email, Proof::Token(token))).await.unwrap();
+    let refused = refusal(world.try_refresh(&squatter.refresh_token).await);
+    assert_eq!(refused.is(), (Code::Unauthenticated, "REFRESH_TOKEN_NOT_FOUND"));
+    eventually("the session's token is refused", async || {
+        let refused = Refusal::from(squatter.accounts(&world).get_me(GetMeRequest {}).await.err()?);
+        assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn s13_of_two_silent_registrations_the_one_who_reads_the_mail_sets_the_password() {
+    let world = World::with(&["--identity-silent-registration", "true"]).await;
+    let (email, squatters, owners) = (world.address("victim"), "Squatter1!horse", "Owner1!horse");
+    world.accounts().register(register(&email, squatters)).await.unwrap();
+    let first = world.mail_token(&email).await;
+    world.accounts().register(register(&email, owners)).await.unwrap();
+    let again = eventually("the second mail", async || world.mails(&email).await.into_iter().nth(1)).await;
+    assert_eq!(again.subject, "Complete your registration");
+    assert!(again.text.contains("registered again") && again.text.contains("/reset-password?"), "{}", again.text);
+
+    // No earlier mail activates it, and asking for another one brings no other kind.
+    let refused = refusal(world.accounts().activate(activate(&email, Proof::Token(first))).await);
+    assert_eq!(refused.is(), (Code::InvalidArgument, "ACTIVATION_INVALID"));
+    world.accounts().resend_activation(ResendActivationRequest { email: email.clone() }).await.unwrap();
+    let last = eventually("the third mail", async || world.mails(&email).await.into_iter().nth(2)).await;
+    assert_eq!(last.subject, again.subject);
+    let code = world.mail_code(&email).await;
+    refusal(world.accounts().activate(activate(&email, Proof::Code(code))).await);
+    for password in [squatters, owners] {
+        let refused = refusal(world.try_sign_in(&email, password).await);
+        assert_eq!(refused.is(), (Code::Unauthenticated, "CREDENTIALS_INVALID"), "nobody's password counts yet");
+    }
+
+    let proof = Some(complete_password_reset_request::Proof::Token(world.mail_token(&email).await));
+    let asked = CompletePasswordResetRequest { email: email.clone(), proof, password: owners.to_owned() };
+    world.accounts().complete_password_reset(asked).await.unwrap();
+    world.sign_in(&email, owners).await;
+    let refused = refusal(world.try_sign_in(&email, squatters).await);
+    assert_eq!(refused.is(), (Code::Unauthenticated, "CREDENTIALS_INVALID"));
+}
+
+#[tokio::test]
+async fn s13_a_squatter_who_has_used_up_the_mails_gains_nothing() {
+    let world = World::with(&["--identity-silent-registration", "true", "--identity-mails-per-hour", "1"]).await;
+    let email = world.address("victim");
+    world.accounts().register(register(&email, "Squatter1!horse")).await.unwrap();
+    let token = world.mail_token(&email).await;
+    world.accounts().register(register(&email, PASSWORD)).await.unwrap();
+    let refused = refusal(world.accounts().activate(activate(&email, Proof::Token(token))).await);
+    assert_eq!(refused.is(), (Code::InvalidArgument, "ACTIVATION_INVALID"));
+}
+
+#[tokio::test]
+async fn i2_a_suspended_account_is_not_activated_and_its_proof_is_not_used_up() {
+    let world = World::own().await;
+    let registered = world.register("suspended").await;
+    let (token, code) = (world.mail_token(&registered.email).await, world.mail_code(&registered.email).await);
+    for state in ["SUSPENDED", "DEACTIVATED"] {
+        set_state(&world, state).await;
+        for proof in [Proof::Token(token.clone()), Proof::Code(code.clone())] {
+            let refused = refusal(world.accounts().activate(activate(&registered.email, proof)).await);
+            assert_eq!(refused.is(), (Code::InvalidArgument, "ACTIVATION_INVALID"), "{state}");
+        }
+    }
+    set_state(&world, "PENDING").await;
+    world.accounts().activate(activate(&registered.email, Proof::Token(token))).await.unwrap();
+}
+
+/// Puts every account into a state, past the contracts: they have no rpc for it yet.
+async fn set_state(world: &World, state: &str) {
+    let sql = format!("update account set state = '{state}'");
+    match world.fleet() {
+        Some(fleet) => drop(fleet.grounds.postgres.run(&fleet.grounds.identity_database, &sql).await),
+        None => {
+            let path = world.data().unwrap().join("identity.db");
+            let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+            store.batch_execute("pragma busy_timeout = 5000").unwrap();
+            store.batch_execute(&sql).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

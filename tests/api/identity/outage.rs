@@ -30,6 +30,19 @@ async fn i24_a_mail_whose_code_has_expired_meanwhile_goes_out_with_a_new_one() {
 }
 
 #[tokio::test]
+async fn i24_a_reset_that_could_not_be_mailed_for_an_hour_is_given_up() {
+    let world = World::own().await;
+    let ada = world.activated("ada").await;
+    world.fault(Fault::Mail, true).await;
+    let asked = RequestPasswordResetRequest { email: ada.email.clone() };
+    world.accounts().request_password_reset(asked).await.unwrap();
+    world.move_clock(Duration::from_secs(61 * 60)).await;
+    world.fault(Fault::Mail, false).await;
+    world.move_clock(Duration::from_secs(60)).await;
+    assert_eq!(world.mails(&ada.email).await.len(), 1, "the activation's alone");
+}
+
+#[tokio::test]
 async fn i1_a_registration_that_can_not_be_stored_leaves_nothing() {
     let world = World::own().await;
     let email = world.address("unlucky");

@@ -1,12 +1,15 @@
 //! Refreshes that come together or whose answers are lost.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, channel};
+use crate::harness::{Bearer, Clients, channel};
 
 /// Refreshes with one token, all at once, and checks that one live successor is left and that it works.
 async fn together(count: usize) {
@@ -60,6 +63,52 @@ async fn s25_whoever_lost_the_answer_asks_again_and_stays_signed_in() {
         ada.renewed(renewed);
     }
     ada.accounts(&world).get_me(GetMeRequest {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn s25_an_identity_killed_between_commit_and_answer_signs_nobody_out() {
+    let world = World::own().await;
+    let Some(fleet) = world.fleet() else { return };
+    let refreshed = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let person = world.sign_up("killed").await;
+        let (sessions, refreshed, stop) = (world.sessions(), refreshed.clone(), stop.clone());
+        clients.push(tokio::spawn(refresh_until(sessions, person, refreshed, stop)));
+    }
+    let so_far = async |count: u64| (refreshed.load(Ordering::Relaxed) >= count).then_some(());
+    eventually("refreshes go through", async || so_far(100).await).await;
+    fleet.identities[0].signal(rustix::process::Signal::KILL);
+    let count = refreshed.load(Ordering::Relaxed) + 100;
+    eventually("refreshes go on with the other one", async || so_far(count).await).await;
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        let person = client.await.unwrap();
+        person.accounts(&world).get_me(GetMeRequest {}).await.expect("still signed in");
+    }
+}
+
+/// Refreshes again and again, with the same token as long as there is no answer, as clients do.
+async fn refresh_until(
+    mut sessions: SessionServiceClient<Bearer>,
+    mut person: Person,
+    refreshed: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) -> Person {
+    while !stop.load(Ordering::Relaxed) {
+        match sessions.refresh(RefreshRequest { refresh_token: person.refresh_token.clone() }).await {
+            Ok(answer) => {
+                person.renewed(answer.into_inner());
+                refreshed.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(status) => {
+                assert!(!matches!(status.code(), Code::Unauthenticated | Code::InvalidArgument), "{status:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    person
 }
 
 /// A way to the gateway that closes when the answer to the first call begins.

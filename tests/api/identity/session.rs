@@ -243,6 +243,23 @@ async fn i9_all_own_sessions_can_be_ended_or_all_others() {
 }
 
 #[tokio::test]
+async fn i9_the_hundred_and_first_session_ends_the_oldest() {
+    let world = World::shared().await;
+    let ada = world.sign_up("busy").await;
+    let second = world.sign_in(&ada.email, &ada.password).await;
+    for _ in 0..98 {
+        world.sign_in(&ada.email, &ada.password).await;
+    }
+    get_me(&world, &ada.access_token).await.expect("a hundred are fine");
+    let last = world.sign_in(&ada.email, &ada.password).await;
+    ended(&world, &ada.access_token).await;
+    let refused = refusal(world.try_refresh(&ada.refresh_token).await);
+    assert_eq!(refused.is(), (Code::Unauthenticated, "REFRESH_TOKEN_NOT_FOUND"));
+    get_me(&world, &second.access_token).await.unwrap();
+    assert_eq!(sessions(&world, &last).await.len(), 100);
+}
+
+#[tokio::test]
 async fn x6_an_access_token_lives_ten_minutes_and_its_session_longer() {
     let world = World::own().await;
     let ada = world.sign_up("ada").await;
