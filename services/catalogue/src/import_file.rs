@@ -11,8 +11,12 @@ use crate::csv_file::{Cells, CsvFile, Record};
 use crate::money;
 use crate::movie::{self, NewMovie};
 
-/// How many findings are reported one by one.
+/// How many findings are reported one by one …
 pub const ISSUES: usize = 1000;
+/// … and how many bytes they have together at most: a client takes no message above 4 MiB.
+const ISSUES_LENGTH: usize = 1024 * 1024;
+/// The most characters of a finding.
+const MESSAGE: usize = 500;
 
 /// The columns that a file must have, in any order.
 const COLUMNS: [&str; 11] = [
@@ -50,6 +54,8 @@ struct Sheet {
     seen: Seen,
     movies: Vec<NewMovie>,
     summary: ImportSummary,
+    /// The bytes of the summary's messages.
+    issues_length: usize,
 }
 
 /// Where each column stands.
@@ -63,7 +69,8 @@ struct Columns {
 impl ImportFile {
     pub fn new(today: NaiveDate) -> ImportFile {
         let (seen, summary) = (Seen::default(), ImportSummary::default());
-        ImportFile { csv: CsvFile::default(), sheet: Sheet { columns: None, today, seen, movies: Vec::new(), summary } }
+        let sheet = Sheet { columns: None, today, seen, movies: Vec::new(), summary, issues_length: 0 };
+        ImportFile { csv: CsvFile::default(), sheet }
     }
 
     /// Takes the next bytes of the file. From an invalid header on nothing more is read.
@@ -131,7 +138,9 @@ impl Sheet {
     }
 
     fn note(&mut self, line: i32, kind: ImportIssueKind, message: String) {
-        if self.summary.issues.len() < ISSUES {
+        let message = shorten(&message, MESSAGE);
+        self.issues_length += message.len();
+        if self.summary.issues.len() < ISSUES && self.issues_length < ISSUES_LENGTH {
             self.summary.issues.push(ImportIssue { line, kind: kind.into(), message });
         }
     }
@@ -215,8 +224,13 @@ fn heading(cell: &[u8]) -> String {
 
 /// As much of a value as fits into a message.
 fn excerpt(value: &str) -> String {
-    let mut short: String = value.trim().chars().take(80).collect();
-    if short.len() < value.trim().len() {
+    shorten(value.trim(), 80)
+}
+
+/// The first `most` characters of a text.
+fn shorten(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
+    if short.len() < text.len() {
         short.push('…');
     }
     short
@@ -304,6 +318,16 @@ mod tests {
            `country` must be an ISO 3166-1 code: `QQ`
         3: the row has 2 cells, the header 11
         ");
+    }
+
+    #[test]
+    fn k3_the_findings_fit_into_one_message_whatever_the_cells_hold() {
+        let row = [format!("\"{}\"", "🎬".repeat(300)).as_str()].repeat(11).join(",");
+        let (_, summary) = read(&format!("{HEADER}{}", format!("{row}\n").repeat(1200))).unwrap_or_default();
+        let length: usize = summary.issues.iter().map(|issue| issue.message.len()).sum();
+        assert_eq!(summary.rows_rejected, 1200);
+        assert!(length < 1024 * 1024 && summary.issues.len() > 500, "{length} bytes in {}", summary.issues.len());
+        assert!(summary.issues.iter().all(|issue| issue.message.chars().count() <= 501));
     }
 
     #[test]
