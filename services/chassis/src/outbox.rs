@@ -3,14 +3,16 @@
 //!
 //! Each service has a table `outbox` of its own, made by its migrations.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use futures_util::future::join_all;
 use tokio::sync::Notify;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::crypt::{SealBroken, Sealer};
@@ -42,8 +44,10 @@ diesel::table! {
 const PERIOD: Duration = Duration::from_millis(500);
 /// How long a worker may be at a row before another one takes it.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// How many rows a worker takes at once.
-const BATCH: i64 = 16;
+/// How many rows a worker is at at once.
+const AT_ONCE: usize = 16;
+/// How long what is under way may go on when the process stops.
+const LAST: Duration = Duration::from_secs(2);
 /// The pause after the first failure; it doubles each time …
 const PAUSE: i64 = 250;
 /// … up to this, in milliseconds.
@@ -60,6 +64,7 @@ pub struct Outbox {
     clock: Clock,
     sealer: Sealer,
     filled: Arc<Notify>,
+    stopping: CancellationToken,
 }
 
 /// A row to carry out.
@@ -93,7 +98,7 @@ impl Outbox {
     /// The outbox in `db`, of the service named `service`.
     pub fn new(service: &str, db: Db, parts: &Parts) -> Outbox {
         let sealer = parts.master.sealer(&format!("{service} outbox"));
-        Outbox { db, clock: parts.clock.clone(), sealer, filled: Arc::default() }
+        Outbox { db, clock: parts.clock.clone(), sealer, filled: Arc::default(), stopping: parts.stopping.clone() }
     }
 
     /// Adds a job to the transaction of `conn`. Call [`wake`](Self::wake) once it is committed.
@@ -124,24 +129,44 @@ impl Outbox {
         on!(conn, |db| outbox::table.filter(outbox::done_time.is_null()).count().get_result(db).await)
     }
 
-    /// Carries out jobs for ever. `handle` may be called again for a job that it has done, when a crash came in between; an error
-    /// means "again later".
+    /// Carries out jobs until the process stops. `handle` may be called again for a job that it has done, when a crash came in
+    /// between; an error means "again later". Each job goes its own way: a slow one holds up no other. What is not done when the
+    /// process stops is left to the next one, which need not wait for this one's lease to end.
     pub async fn work<F, R>(self, handle: F)
     where
-        F: Fn(Job) -> R + Send + Sync,
-        R: Future<Output = anyhow::Result<()>> + Send,
+        F: Fn(Job) -> R + Send + Sync + 'static,
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        loop {
-            match self.turn(&handle).await {
-                Ok(0) => {
-                    tokio::time::timeout(PERIOD, self.filled.notified()).await.ok();
+        let (outbox, handle) = (Arc::new(self), Arc::new(handle));
+        let mut running = JoinSet::new();
+        let mut claimed = HashMap::new();
+        while !outbox.stopping.is_cancelled() {
+            match outbox.claim(AT_ONCE - running.len()).await {
+                Ok(rows) => {
+                    for row in rows {
+                        let (id, outbox, handle) = (row.id, outbox.clone(), handle.clone());
+                        let task = running.spawn(async move { outbox.carry_out(row, &*handle).await });
+                        claimed.insert(task.id(), id);
+                    }
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "the outbox can't be read");
-                    tokio::time::sleep(PERIOD).await;
-                }
+                Err(error) => tracing::debug!(%error, "the outbox can't be read"),
             }
+            tokio::select! {
+                () = outbox.stopping.cancelled() => {}
+                Some(ended) = running.join_next_with_id() => note(ended, &mut claimed),
+                () = outbox.filled.notified(), if running.len() < AT_ONCE => {}
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+        let last = async {
+            while let Some(ended) = running.join_next_with_id().await {
+                note(ended, &mut claimed);
+            }
+        };
+        tokio::time::timeout(LAST, last).await.ok();
+        running.shutdown().await;
+        if let Err(error) = outbox.release(claimed.into_values().collect()).await {
+            tracing::warn!(%error, "jobs that are not done wait until their lease ends");
         }
     }
 
@@ -155,34 +180,13 @@ impl Outbox {
             .await
     }
 
-    /// Carries out what is due, and says how many jobs that was.
-    async fn turn<F, R>(&self, handle: &F) -> Result<usize, DbError>
-    where
-        F: Fn(Job) -> R + Send + Sync,
-        R: Future<Output = anyhow::Result<()>> + Send,
-    {
-        let due = self.due().await?;
+    /// Takes up to `room` jobs that are due, with a lease on each that nobody was faster at: a compare-and-swap, which needs no lock
+    /// on either database.
+    async fn claim(&self, room: usize) -> Result<Vec<Row>, DbError> {
+        let due = if room == 0 { Vec::new() } else { self.due(room as i64).await? };
         if due.is_empty() {
-            return Ok(0);
+            return Ok(due);
         }
-        let mine = self.claim(due).await?;
-        let count = mine.len();
-        let ended = join_all(mine.into_iter().map(|row| self.carry_out(row, handle))).await;
-        ended.into_iter().collect::<Result<Vec<()>, DbError>>()?;
-        Ok(count)
-    }
-
-    async fn due(&self) -> Result<Vec<Row>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let now = self.clock.now();
-        let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
-        let due = outbox::table.filter(outbox::done_time.is_null()).filter(outbox::due_time.le(now)).filter(free);
-        let due = due.order(outbox::due_time).limit(BATCH);
-        on!(conn, |db| due.select(Row::as_select()).load(db).await)
-    }
-
-    /// Takes a lease on each row that nobody was faster at: a compare-and-swap, which needs no lock on either database.
-    async fn claim(&self, due: Vec<Row>) -> Result<Vec<Row>, DbError> {
         let now = self.clock.now();
         self.db
             .transaction(async |conn| {
@@ -196,6 +200,29 @@ impl Outbox {
                     }
                 }
                 Ok::<_, DbError>(mine)
+            })
+            .await
+    }
+
+    async fn due(&self, room: i64) -> Result<Vec<Row>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let now = self.clock.now();
+        let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
+        let due = outbox::table.filter(outbox::done_time.is_null()).filter(outbox::due_time.le(now)).filter(free);
+        let due = due.order(outbox::due_time).limit(room);
+        on!(conn, |db| due.select(Row::as_select()).load(db).await)
+    }
+
+    /// Gives up the leases on jobs that are not done.
+    async fn release(&self, ids: Vec<Id>) -> Result<(), DbError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.db
+            .transaction(async |conn| {
+                let left = outbox::table.filter(outbox::id.eq_any(ids)).filter(outbox::done_time.is_null());
+                let free = outbox::lease_time.eq(None::<Time>);
+                on!(conn, |db| diesel::update(left).set(free).execute(db).await).map(drop)
             })
             .await
     }
@@ -243,6 +270,17 @@ impl Outbox {
     }
 }
 
+/// Notes that a job's task has ended. One that panicked or could not write its end keeps its lease for now.
+fn note(ended: Result<(task::Id, Result<(), DbError>), JoinError>, claimed: &mut HashMap<task::Id, Id>) {
+    match ended {
+        Ok((task, Ok(()))) => drop(claimed.remove(&task)),
+        Ok((task, Err(error))) => {
+            tracing::debug!(job = ?claimed.remove(&task), %error, "the end of a job can't be written");
+        }
+        Err(error) => tracing::error!(job = ?claimed.remove(&error.id()), "a job panicked and is tried again later"),
+    }
+}
+
 /// The pause after a failed attempt: twice the one before, and up to half of it more, so that jobs that failed together do not come
 /// back together.
 fn pause(attempts: i32, random: u64) -> TimeDelta {
@@ -253,7 +291,89 @@ fn pause(attempts: i32, random: u64) -> TimeDelta {
 
 #[cfg(test)]
 mod tests {
+    use diesel::sql_query;
+
     use super::*;
+    use crate::crypt::MasterKey;
+    use crate::db::Migrations;
+    use crate::parts::Faults;
+
+    const PATIENT: Duration = Duration::from_secs(10);
+
+    async fn outbox(folder: &tempfile::TempDir) -> anyhow::Result<Outbox> {
+        let none = || diesel_migrations::EmbeddedMigrations::new(&[]);
+        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        let db = Db::open(&url, Migrations { postgres: none, sqlite: none }, Faults::default()).await?;
+        let create = "create table if not exists outbox (id blob primary key, kind text, payload blob, due_time timestamp, \
+            attempts integer, lease_time timestamp, create_time timestamp, done_time timestamp)";
+        db.transaction(async |conn| on!(conn, |db| sql_query(create).execute(db).await)).await?;
+        let sealer = MasterKey::parse(&"ab".repeat(32))?.sealer("test");
+        let (filled, stopping) = (Arc::default(), CancellationToken::new());
+        Ok(Outbox { db, clock: Clock::System, sealer, filled, stopping })
+    }
+
+    async fn add(outbox: &Outbox, kind: &str) -> Result<Id, OutboxError> {
+        let db = outbox.db.clone();
+        let id = db.transaction(async |conn| outbox.insert(conn, kind, b"x").await).await;
+        outbox.wake();
+        id
+    }
+
+    async fn until_waiting(outbox: &Outbox, count: i64) -> anyhow::Result<()> {
+        let reached = async {
+            while outbox.waiting().await? != count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENT, reached).await?
+    }
+
+    /// Does quick jobs and never ends a slow one.
+    async fn quick(job: Job, begun: Arc<Notify>) -> anyhow::Result<()> {
+        begun.notify_one();
+        if job.kind == "slow" { std::future::pending().await } else { Ok(()) }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn i24_a_slow_job_holds_up_no_other() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let outbox = outbox(&folder).await?;
+        let begun = Arc::new(Notify::new());
+        add(&outbox, "slow").await?;
+        let begins = begun.clone();
+        let worker = tokio::spawn(outbox.clone().work(move |job| quick(job, begins.clone())));
+        tokio::time::timeout(PATIENT, begun.notified()).await?;
+        for _ in 0..40 {
+            add(&outbox, "quick").await?;
+        }
+        until_waiting(&outbox, 1).await?;
+        worker.abort();
+        Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn i24_what_a_stop_interrupts_the_next_process_begins_at_once() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let first = outbox(&folder).await?;
+        let begun = Arc::new(Notify::new());
+        let job = add(&first, "slow").await?;
+        let begins = begun.clone();
+        let worker = tokio::spawn(first.clone().work(move |job| quick(job, begins.clone())));
+        tokio::time::timeout(PATIENT, begun.notified()).await?;
+        first.stopping.cancel();
+        tokio::time::timeout(PATIENT, worker).await??;
+
+        let next = outbox(&folder).await?;
+        let (done, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let worker = tokio::spawn(next.clone().work(move |job| {
+            let sent = done.send(job.id);
+            async move { Ok(sent?) }
+        }));
+        assert_eq!(tokio::time::timeout(PATIENT, told.recv()).await?, Some(job));
+        worker.abort();
+        Ok(())
+    }
 
     #[test]
     fn i24_pauses_grow_and_end_growing() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::response::Category;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use quartet_proto::control::v1::Fault;
 
@@ -60,6 +61,9 @@ pub enum MailError {
     /// The server refused it. Its words are left out: they may hold the address.
     #[error("smtp: the server answered {0}")]
     Refused(String),
+    /// The server will never take it.
+    #[error("smtp: the server answered {0}, which is final")]
+    Rejected(String),
     #[error("smtp: {0}")]
     Connection(String),
     #[error("no answer in time")]
@@ -68,6 +72,13 @@ pub enum MailError {
     File(#[from] std::io::Error),
     #[error("made to fail by the control service")]
     Fault,
+}
+
+impl MailError {
+    /// Whether the same mail will fail again whenever it is sent.
+    pub fn is_final(&self) -> bool {
+        matches!(self, MailError::Address(_) | MailError::Message(_) | MailError::Rejected(_))
+    }
 }
 
 impl Mailer {
@@ -107,6 +118,10 @@ impl Mailer {
 
 fn smtp_error(error: lettre::transport::smtp::Error) -> MailError {
     match error.status() {
+        // 53x is about our own signing in: no fault of the mail, and mended by whoever runs the server.
+        Some(code) if error.is_permanent() && code.category != Category::Unspecified3 => {
+            MailError::Rejected(code.to_string())
+        }
         Some(code) => MailError::Refused(code.to_string()),
         None => MailError::Connection(error.to_string()),
     }
@@ -142,6 +157,9 @@ fn mailbox(text: &str) -> anyhow::Result<Mailbox> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn mail(to: &str, subject: &str) -> Mail {
@@ -168,6 +186,43 @@ mod tests {
 
         faults.set(Fault::Mail, true);
         assert!(matches!(mailer.send(&sent).await, Err(MailError::Fault)));
+        Ok(())
+    }
+
+    /// A mail server that answers every recipient alike.
+    async fn server(answer: &'static str) -> std::io::Result<u16> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await?;
+            let mut stream = BufReader::new(stream);
+            stream.write_all(b"220 test\r\n").await?;
+            let mut line = String::new();
+            while stream.read_line(&mut line).await? > 0 {
+                let answer = if line.starts_with("RCPT") { answer } else { "250-test\r\n250 8BITMIME" };
+                stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+                line.clear();
+            }
+            std::io::Result::Ok(())
+        });
+        Ok(port)
+    }
+
+    #[tokio::test]
+    async fn i24_a_mail_that_a_server_will_never_take_is_not_tried_again() -> anyhow::Result<()> {
+        for (answer, is_final) in [("550 no such user", true), ("451 later", false), ("530 sign in first", false)] {
+            let settings = SmtpSettings {
+                host: Some("127.0.0.1".to_owned()),
+                port: server(answer).await?,
+                username: None,
+                password: None,
+                from: "quartet@example.com".to_owned(),
+                tls: Tls::None,
+                timeout_seconds: 5,
+            };
+            let sent = Mailer::smtp(&settings, Faults::default())?.send(&mail("a@example.com", "x")).await;
+            assert_eq!(sent.err().map(|error| error.is_final()), Some(is_final), "{answer}");
+        }
         Ok(())
     }
 
