@@ -10,7 +10,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use redis::{AsyncCommands as _, Client, RedisError};
 use tokio_stream::StreamExt as _;
 
-use crate::auth::{Revocation, Revocations};
+use crate::auth::{KEPT, Revocation, Revocations};
 use crate::clock::{Clock, Time};
 
 /// How long Redis may take to answer before it counts as away.
@@ -86,9 +86,10 @@ impl RedisBus {
 
     async fn snapshot(&self) -> Result<Vec<Revocation>, RedisError> {
         let mut redis = self.manager.clone();
-        let now = milliseconds(self.clock.now());
+        // What has expired lately counts for those whose clocks are wrong (F-15).
+        let kept = milliseconds(self.clock.now() - KEPT);
         let marker = marker(&mut redis).await?;
-        let members: Vec<(String, f64)> = redis.zrangebyscore_withscores(&self.set, now, "+inf").await?;
+        let members: Vec<(String, f64)> = redis.zrangebyscore_withscores(&self.set, kept, "+inf").await?;
         if !members.iter().any(|(member, _)| *member == marker) {
             return Err(RedisError::from((redis::ErrorKind::Client, "the set of revocations is not complete")));
         }
@@ -149,13 +150,13 @@ impl Bus {
             bounded(redis.publish(part)).await?;
         }
         let mut connection = redis.manager.clone();
-        let now = milliseconds(redis.clock.now());
+        let kept = milliseconds(redis.clock.now() - KEPT);
         bounded(async move {
             let marker = marker(&mut connection).await?;
             let mut pipe = redis::pipe();
             // The markers of earlier runs go, too.
             pipe.atomic().zrembyscore(&redis.set, "+inf", "+inf").ignore();
-            pipe.zrembyscore(&redis.set, "-inf", now).ignore();
+            pipe.zrembyscore(&redis.set, "-inf", kept).ignore();
             pipe.zadd(&redis.set, marker, "+inf").ignore();
             pipe.query_async(&mut connection).await
         })
