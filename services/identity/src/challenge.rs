@@ -33,6 +33,14 @@ impl Purpose {
             Purpose::Reset => "RESET",
         }
     }
+
+    /// For how long a mail that could not be sent is tried again, each time with new secrets.
+    pub fn patience(self) -> TimeDelta {
+        match self {
+            Purpose::Activate => TimeDelta::hours(24),
+            Purpose::Reset => TimeDelta::hours(1),
+        }
+    }
 }
 
 /// What a mail brings. It is nowhere else, and never printed.

@@ -185,7 +185,7 @@ pub struct Config {
 /// What a new password must be.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// At least 8 characters with an upper-case letter, a lower-case letter, a digit and one of `@$!%*?#&`.
+    /// At least 8 characters with an upper-case letter, a lower-case letter, a digit and one of `@$!%*?#&`; not a common one.
     Composition,
     /// Long enough and not a common one; any characters.
     Length,

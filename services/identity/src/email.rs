@@ -34,7 +34,7 @@ impl Email {
         let (local, domain) = text.split_once('@').ok_or(NotAnEmail::Malformed)?;
         let strange = |c: char| c.is_control() || c.is_whitespace() || "\"(),:;<>[\\]@".contains(c);
         let domain_sound = domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.');
-        let local_sound = !local.ends_with('.') && !text.contains(invisible);
+        let local_sound = !local.ends_with('.') && !text.contains(invisible) && !text.contains(disguised);
         if text.matches('@').count() != 1
             || local.contains(strange)
             || domain.contains(strange)
@@ -68,6 +68,11 @@ fn invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
 }
 
+/// Characters that Unicode holds to be other ones, such as the Kelvin sign for a `K`: what they spell has the key of another address.
+fn disguised(c: char) -> bool {
+    !c.nfkc().eq([c])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +84,18 @@ mod tests {
         assert_eq!(keys[0], keys[1]);
         assert_eq!(keys[1], keys[2]);
         assert_eq!(key("J\u{f6}rg@example.com"), key("jo\u{308}RG@example.com"));
+    }
+
+    #[test]
+    fn s07_no_address_takes_the_key_of_another_one() {
+        for squatter in
+            ["\u{212a}en@example.com", "\u{212b}sa@example.com", "\u{fb01}n@example.com", "\u{ff41}da@example.com"]
+        {
+            assert_eq!(Email::parse(squatter), Err(NotAnEmail::Malformed), "{squatter}");
+        }
+        for honest in ["J\u{f6}rg@example.com", "\u{5c0f}\u{6797}@example.com"] {
+            assert!(Email::parse(honest).is_ok(), "{honest}");
+        }
     }
 
     #[test]

@@ -7,45 +7,16 @@ use chrono::TimeDelta;
 use quartet_chassis::id::Id;
 use quartet_chassis::mail::Mailer;
 use quartet_chassis::outbox::Job;
-use serde::{Deserialize, Serialize};
 
-use crate::challenge::Purpose;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::letter::Letters;
+use crate::letter::{Letter, Letters, MAIL};
 use crate::store::Store;
 
-/// The kind of an outbox row that holds a [`Letter`].
-pub const MAIL: &str = "mail";
 /// A mail whose code has less left than this is renewed instead of sent.
 const LEFT: TimeDelta = TimeDelta::minutes(5);
 /// How often what is over is swept.
 const SWEEP: Duration = Duration::from_secs(60);
-
-/// A mail to be written and sent.
-#[derive(Clone, Serialize, Deserialize)]
-pub enum Letter {
-    Challenge {
-        challenge_id: String,
-        purpose: Purpose,
-        to: String,
-        token: String,
-        code: String,
-    },
-    /// Somebody tried to register the owner's address.
-    AlreadyRegistered {
-        to: String,
-    },
-    PasswordReset {
-        to: String,
-    },
-    /// A spent refresh token came back.
-    SessionEnded {
-        to: String,
-        began: String,
-        user_agent: String,
-    },
-}
 
 /// Carries out a row of the outbox.
 pub async fn carry_out(job: Job, store: &Store, letters: &Letters, mailer: &Mailer) -> anyhow::Result<()> {
@@ -53,17 +24,28 @@ pub async fn carry_out(job: Job, store: &Store, letters: &Letters, mailer: &Mail
         return Err(anyhow!("a job of the kind `{}` is not known", job.kind));
     }
     let letter: Letter = serde_json::from_slice(&job.payload).context("a letter that can't be read")?;
-    if let Letter::Challenge { challenge_id, purpose, .. } = &letter {
+    if let Letter::Challenge { challenge_id, purpose, asked_time, .. } = &letter {
         let id: Id = challenge_id.parse()?;
         match store.challenge_expiry(id).await? {
             // Used or replaced: nobody waits for this mail any more.
             None => return Ok(()),
-            Some(expire) if expire < store.now() + LEFT => return Ok(store.renew_challenge(id, *purpose).await?),
+            Some(_) if *asked_time + purpose.patience() <= store.now() => {
+                tracing::error!(job = %job.id, "a letter could not be sent for so long that nobody waits for it any more");
+                return Ok(());
+            }
+            Some(expire) if expire < store.now() + LEFT => {
+                return Ok(store.renew_challenge(id, *purpose, *asked_time).await?);
+            }
             Some(_) => {}
         }
     }
-    mailer.send(&letters.mail(&letter, job.id)?).await?;
-    Ok(())
+    match mailer.send(&letters.mail(&letter, job.id)?).await {
+        Err(error) if error.is_final() => {
+            tracing::warn!(job = %job.id, %error, "a letter can't be delivered");
+            Ok(())
+        }
+        sent => Ok(sent?),
+    }
 }
 
 /// Sweeps what is over, for ever. One instance at a time does.

@@ -1,11 +1,44 @@
 //! Letters to the owners of accounts, from the templates. Links begin with the configured address, never with one from a request.
 
 use askama::Template;
+use quartet_chassis::clock::Time;
 use quartet_chassis::id::Id;
 use quartet_chassis::mail::Mail;
+use serde::{Deserialize, Serialize};
 
 use crate::challenge::Purpose;
-use crate::jobs::Letter;
+
+/// The kind of an outbox row that holds a [`Letter`].
+pub const MAIL: &str = "mail";
+
+/// A letter to be written and sent, as it waits in the outbox.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Letter {
+    Challenge {
+        challenge_id: String,
+        purpose: Purpose,
+        to: String,
+        token: String,
+        code: String,
+        /// When somebody asked for it. A letter that is renewed keeps it.
+        asked_time: Time,
+        /// Whether the address was registered more than once, so that setting a password is what completes it.
+        again: bool,
+    },
+    /// Somebody tried to register the owner's address.
+    AlreadyRegistered {
+        to: String,
+    },
+    PasswordReset {
+        to: String,
+    },
+    /// A spent refresh token came back.
+    SessionEnded {
+        to: String,
+        began: String,
+        user_agent: String,
+    },
+}
 
 /// Writes letters.
 #[derive(Clone)]
@@ -31,6 +64,7 @@ struct ActivateHtml<'a> {
 #[derive(Template)]
 #[template(path = "reset.txt")]
 struct ResetText<'a> {
+    again: bool,
     link: &'a str,
     code: &'a str,
     token: &'a str,
@@ -39,6 +73,7 @@ struct ResetText<'a> {
 #[derive(Template)]
 #[template(path = "reset.html")]
 struct ResetHtml<'a> {
+    again: bool,
     link: &'a str,
     code: &'a str,
 }
@@ -68,10 +103,12 @@ impl Letters {
                 let text = ActivateText { link, code, token }.render()?;
                 (to, "Activate your account", text, ActivateHtml { link, code }.render()?)
             }
-            Letter::Challenge { purpose: Purpose::Reset, to, token, code, .. } => {
+            Letter::Challenge { purpose: Purpose::Reset, to, token, code, again, .. } => {
+                let again = *again;
                 let link = &self.link("reset-password", to, token);
-                let text = ResetText { link, code, token }.render()?;
-                (to, "Reset your password", text, ResetHtml { link, code }.render()?)
+                let text = ResetText { again, link, code, token }.render()?;
+                let subject = if again { "Complete your registration" } else { "Reset your password" };
+                (to, subject, text, ResetHtml { again, link, code }.render()?)
             }
             Letter::AlreadyRegistered { to } => {
                 let paragraphs = [
@@ -138,6 +175,8 @@ mod tests {
             to: "a+b@example.com".to_owned(),
             token: "abc_-9".to_owned(),
             code: "0012345".to_owned(),
+            asked_time: Time::default(),
+            again: false,
         };
         let mail = Letters::new("https://app.example.com").mail(&letter, Id::new(&Clock::System))?;
         let link = "https://app.example.com/reset-password?email=a%2Bb%40example.com&token=abc_-9";

@@ -99,7 +99,8 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
     tracing::info!(odds, "the odds to guess a code of one account within a day");
     parts.spawn(keys.clone().follow());
     parts.spawn(jobs::sweep(store.clone(), keys.clone(), Id::new(&parts.clock)));
-    parts.spawn(post(outbox.clone(), store.clone(), config, mailer));
+    // Ends by itself when the process stops, to leave nothing claimed behind.
+    parts.tasks.spawn(send_mails(outbox.clone(), store.clone(), config, mailer));
 
     let check: Check = Arc::new(move || {
         let (store, keys) = (store.clone(), keys.clone());
@@ -150,11 +151,11 @@ fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &H
         .add_service(AdministrationServiceServer::new(AdministrationApi { store: store(), hasher: hasher(), policy }))
 }
 
-/// Sends letters from the outbox, for ever.
-fn post(outbox: Outbox, store: Store, config: &Config, mailer: Mailer) -> impl Future<Output = ()> + Send + use<> {
+/// Sends letters from the outbox until the process stops.
+fn send_mails(outbox: Outbox, store: Store, config: &Config, mailer: Mailer) -> impl Future<Output = ()> + Send + use<> {
     let letters = Letters::new(&config.frontend_url);
-    async move {
-        let (store, letters, mailer) = (&store, &letters, &mailer);
-        outbox.work(async |job| jobs::carry_out(job, store, letters, mailer).await).await;
-    }
+    outbox.work(move |job| {
+        let (store, letters, mailer) = (store.clone(), letters.clone(), mailer.clone());
+        async move { jobs::carry_out(job, &store, &letters, &mailer).await }
+    })
 }

@@ -54,10 +54,11 @@ impl Password {
     pub fn new(text: String, policy: Policy, email: Option<&Email>) -> Result<Password, String> {
         let password = Password::given(text)?;
         let text = password.0.expose_secret();
-        let lacks = match policy {
+        let mut lacks = match policy {
             Policy::Composition => composition(text),
-            Policy::Length(least) => length(text, least, email),
+            Policy::Length(least) => length(text, least),
         };
+        lacks.extend(guess(text, email));
         if lacks.is_empty() { Ok(password) } else { Err(lacks.join("; ")) }
     }
 }
@@ -73,26 +74,22 @@ fn composition(text: &str) -> Vec<String> {
     rules.into_iter().filter(|(_, kept)| !kept).map(|(rule, _)| rule.to_owned()).collect()
 }
 
-fn length(text: &str, least: usize, email: Option<&Email>) -> Vec<String> {
-    let mut lacks = Vec::new();
-    if text.nfc().count() < least {
-        lacks.push(format!("must have at least {least} characters"));
-    }
-    let lower: String = text.nfc().collect::<String>().to_lowercase();
-    if is_common(&lower) {
-        lacks.push("must not be a common password".to_owned());
-    }
-    if email.is_some_and(|email| lower.contains(email.key()) || email.key().starts_with(&format!("{lower}@"))) {
-        lacks.push("must not be the address".to_owned());
-    }
-    lacks
+fn length(text: &str, least: usize) -> Vec<String> {
+    if text.nfc().count() < least { vec![format!("must have at least {least} characters")] } else { Vec::new() }
 }
 
-/// Whether everybody tries it first, also with digits and signs at its end, or with the product's name in front.
-fn is_common(lower: &str) -> bool {
+/// Whether it is among what is tried first, whatever the case and the digits and signs at its end: a common password, the product's
+/// name, also in front of a common one, or the account's own address.
+fn guess(text: &str, email: Option<&Email>) -> Option<String> {
+    let lower: String = text.nfc().collect::<String>().to_lowercase();
     let bare = lower.trim_end_matches(|c: char| c.is_ascii_digit() || c.is_ascii_punctuation());
+    let local = email.and_then(|email| email.key().split('@').next());
+    if email.is_some_and(|email| lower.contains(email.key())) || local == Some(&lower) || local == Some(bare) {
+        return Some("must not be the address".to_owned());
+    }
     let bare = bare.strip_prefix("quartet").unwrap_or(bare);
-    bare.is_empty() || COMMON.lines().any(|common| common == lower || common == bare)
+    let is_common = bare.is_empty() || COMMON.lines().any(|common| common == lower || common == bare);
+    is_common.then(|| "must not be a common password".to_owned())
 }
 
 /// Prepares passwords for bcrypt: `base64(HMAC-SHA-384(pepper, NFC(password)))` is 64 characters without a NUL, so nothing is cut
@@ -150,10 +147,10 @@ mod tests {
 
     #[test]
     fn i1_composition_names_all_that_is_missing() {
-        assert_eq!(check("Passw0rd!", Policy::Composition), Ok(()));
+        assert_eq!(check("Teapot4two!", Policy::Composition), Ok(()));
         assert_eq!(check("Äö1#5678", Policy::Composition), Ok(()));
         insta::assert_snapshot!(check("aaa", Policy::Composition).err().unwrap_or_default(), @"must have at least 8 characters; must contain an upper-case letter; must contain a digit; must contain one of `@$!%*?#&`");
-        assert!(check("Passw0rd", Policy::Composition).is_err());
+        assert!(check("Teapot4two", Policy::Composition).is_err());
         assert!(check(&format!("Aa1!{}", "x".repeat(1021)), Policy::Composition).is_err());
         assert_eq!(check(&format!("Aa1!{}", "x".repeat(1020)), Policy::Composition), Ok(()));
     }
@@ -168,6 +165,22 @@ mod tests {
         for common in ["passwordpassword", "someone.special@example.com", "1234567890123456", "QuartetPassword2026!"] {
             assert!(check(common, policy).is_err(), "{common}");
         }
+    }
+
+    #[test]
+    fn s04_no_policy_takes_what_everybody_tries_first() {
+        for common in
+            ["Password1!", "Passw0rd!", "P@ssw0rd1", "Qwerty123!", "Welcome1!", "Admin@123", "Aa123456!", "1qaz@WSX"]
+        {
+            assert_eq!(check(common, Policy::Composition), Err("must not be a common password".to_owned()), "{common}");
+        }
+        for name in ["Quartet1!", "QuartetAdmin2026!"] {
+            assert!(check(name, Policy::Composition).is_err(), "{name}");
+        }
+        for address in ["Someone.Special@example.com1", "Someone.special1!"] {
+            assert_eq!(check(address, Policy::Composition), Err("must not be the address".to_owned()), "{address}");
+        }
+        assert!(COMMON.lines().all(|common| common == common.to_lowercase()));
     }
 
     #[test]

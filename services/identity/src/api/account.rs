@@ -14,7 +14,6 @@ use crate::hasher::Hasher;
 use crate::password::{Password, Policy};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
-use crate::store::challenge::Activation;
 
 const REGISTRATION_FAILED: &str = "An error occurred during user creation.";
 const RESET_FAILED: &str = "An error occurred while resetting the password.";
@@ -63,19 +62,12 @@ impl AccountService for AccountApi {
         };
         let (Some(email), Some((proof, is_token))) = (email, proof) else { return Err(Error::from(fields).into()) };
 
-        let activation = if is_token {
-            self.store.activate_by_token(&email, &proof).await?
+        if is_token {
+            self.store.activate_by_token(&email, &proof).await?;
         } else {
-            self.store.activate_by_code(&email, &proof).await?
-        };
-        match activation {
-            Activation::Done => {
-                let message = "User account activated successfully.".to_owned();
-                Ok(Response::new(ActivateResponse { message }))
-            }
-            Activation::AlreadyActive => Err(Error::AccountAlreadyActive.into()),
-            Activation::Invalid => Err(Error::ActivationInvalid.into()),
+            self.store.activate_by_code(&email, &proof).await?;
         }
+        Ok(Response::new(ActivateResponse { message: "User account activated successfully.".to_owned() }))
     }
 
     async fn resend_activation(

@@ -13,9 +13,9 @@ use super::Store;
 use crate::challenge::Purpose;
 use crate::email::Email;
 use crate::error::Error;
-use crate::jobs::Letter;
+use crate::letter::Letter;
 use crate::role;
-use crate::schema::{account, account_role};
+use crate::schema::{account, account_role, challenge};
 
 /// A registration that is not activated in this time is forgotten.
 pub const PENDING_LIFE: TimeDelta = TimeDelta::hours(24);
@@ -62,6 +62,7 @@ pub struct AccountRow {
     pub email: String,
     pub email_key: String,
     pub email_verified: bool,
+    /// Empty for nobody's: an address that was registered more than once, see [`Store::tell_of_registration`].
     pub password_hash: String,
     #[diesel(deserialize_as = String)]
     pub state: State,
@@ -95,7 +96,7 @@ impl Store {
                 forget_pending(conn, email, now).await?;
                 let account = self.insert_account(conn, email, password_hash, state, false).await?;
                 insert_role(conn, account.id, role::USER, now).await?;
-                self.challenge(conn, &account, Purpose::Activate).await?;
+                self.challenge(conn, &account, Purpose::Activate, now).await?;
                 Ok::<_, Error>(account.id)
             })
             .await;
@@ -110,17 +111,23 @@ impl Store {
         }
     }
 
-    /// Tells the owner of an address that somebody has tried to register it, where the answer to that one does not.
+    /// Tells the owner of an address that somebody has tried to register it, where the answer to that one does not. Of those who
+    /// registered an address before it was activated, all but one are not its owner: none of their passwords counts, and the
+    /// account goes to whoever sets one by mail (S-13).
     pub async fn tell_of_registration(&self, email: &Email) -> Result<(), Error> {
+        let now = self.now();
         self.db
             .transaction(async |conn| {
-                let Some(account) = account_by_email(conn, email, self.now()).await? else { return Ok(()) };
+                let Some(mut account) = account_by_email(conn, email, now).await? else { return Ok(()) };
+                if account.state == State::Pending && !self.drop_password(conn, &mut account).await? {
+                    return Ok(());
+                }
                 if !self.may_mail(conn, account.id).await? {
                     return Ok(());
                 }
                 match account.state {
-                    State::Pending => self.challenge(conn, &account, Purpose::Activate).await,
-                    State::Active => self.post(conn, &Letter::AlreadyRegistered { to: account.email }).await,
+                    State::Pending => self.challenge(conn, &account, Purpose::Reset, now).await,
+                    State::Active => self.enqueue_mail(conn, &Letter::AlreadyRegistered { to: account.email }).await,
                     _ => Ok(()),
                 }
             })
@@ -208,6 +215,20 @@ impl Store {
         let over = account::table.find(id).filter(account::mails_time.le(hour));
         let begin = (account::mails.eq(1), account::mails_time.eq(now));
         Ok(on!(conn, |db| diesel::update(over).set(begin).execute(db).await)? == 1)
+    }
+
+    /// Leaves a registration without a password and without a way to activate it but a reset. False when it is activated already.
+    async fn drop_password(&self, conn: &mut Conn, account: &mut AccountRow) -> Result<bool, DbError> {
+        let pending = account::table.find(account.id).filter(account::state.eq(State::Pending.as_str()));
+        let none = account::password_hash.eq("");
+        if on!(conn, |db| diesel::update(pending).set(none).execute(db).await)? == 0 {
+            return Ok(false);
+        }
+        let activation = challenge::table.filter(challenge::account_id.eq(account.id));
+        let activation = activation.filter(challenge::purpose.eq(Purpose::Activate.as_str()));
+        on!(conn, |db| diesel::delete(activation).execute(db).await)?;
+        account.password_hash.clear();
+        Ok(true)
     }
 
     async fn insert_account(

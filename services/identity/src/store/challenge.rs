@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use quartet_chassis::auth::Revocation;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
@@ -14,7 +15,7 @@ use super::account::{AccountRow, State, account_by_email, account_by_id};
 use crate::challenge::{Bond, FAILURES_PER_DAY, Proof, Purpose, Secrets, TRIES, expiry, matches};
 use crate::email::Email;
 use crate::error::Error;
-use crate::jobs::Letter;
+use crate::letter::Letter;
 use crate::schema::{account, challenge};
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -30,15 +31,6 @@ pub struct ChallengeRow {
     pub used_time: Option<Time>,
 }
 
-/// What came of handing in a token or code of activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    Done,
-    /// This very token has done it before.
-    AlreadyActive,
-    Invalid,
-}
-
 impl AccountRow {
     pub(super) fn bond(&self, purpose: Purpose) -> Bond<'_> {
         Bond { account_id: self.id, email_key: &self.email_key, purpose }
@@ -47,36 +39,41 @@ impl AccountRow {
 
 impl Store {
     /// Activates an account by the link's token.
-    pub async fn activate_by_token(&self, email: &Email, token: &Proof) -> Result<Activation, Error> {
+    pub async fn activate_by_token(&self, email: &Email, token: &Proof) -> Result<(), Error> {
         let now = self.now();
-        self.db
+        let revoked = self
+            .db
             .transaction(async |conn| {
-                let Some((account, row)) = self.find_challenge(conn, email, Purpose::Activate).await? else {
-                    return Ok(Activation::Invalid);
-                };
+                let found = self.find_challenge(conn, email, Purpose::Activate).await?;
+                let (account, row) = found.ok_or(Error::ActivationInvalid)?;
                 let tag = self.marker.token(account.bond(Purpose::Activate), token.expose());
                 let able = matches!(account.state, State::Pending | State::Active);
                 if !able || !matches(&row.token_hash, &tag) || row.expire_time <= now {
-                    return Ok(Activation::Invalid);
+                    return Err(Error::ActivationInvalid);
                 }
-                if row.used_time.is_some() || !self.activate(conn, &row).await? {
-                    return Ok(Activation::AlreadyActive);
+                if row.used_time.is_some() {
+                    return Err(Error::AccountAlreadyActive);
                 }
-                Ok(Activation::Done)
+                self.activate(conn, &row).await
             })
-            .await
+            .await?;
+        self.committed(revoked).await;
+        Ok(())
     }
 
     /// Activates an account by the mail's code.
-    pub async fn activate_by_code(&self, email: &Email, code: &Proof) -> Result<Activation, Error> {
-        let Some(row) = self.try_code(email, code, Purpose::Activate).await? else { return Ok(Activation::Invalid) };
-        self.db
+    pub async fn activate_by_code(&self, email: &Email, code: &Proof) -> Result<(), Error> {
+        let row = self.try_code(email, code, Purpose::Activate).await?.ok_or(Error::ActivationInvalid)?;
+        let revoked = self
+            .db
             .transaction(async |conn| {
-                let activated = self.activate(conn, &row).await?;
+                let revoked = self.activate(conn, &row).await?;
                 self.forgive_try(conn, row.account_id).await?;
-                Ok(if activated { Activation::Done } else { Activation::Invalid })
+                Ok::<_, Error>(revoked)
             })
-            .await
+            .await?;
+        self.committed(revoked).await;
+        Ok(())
     }
 
     /// Mails a new challenge where one is due: an activation to an account that waits for it, a reset to one that can sign in or
@@ -86,7 +83,9 @@ impl Store {
             .transaction(async |conn| {
                 let Some(account) = account_by_email(conn, email, self.now()).await? else { return Ok(()) };
                 if is_due(&account, purpose) && self.may_mail(conn, account.id).await? {
-                    self.challenge(conn, &account, purpose).await?;
+                    // An account that is nobody's yet is had by setting its password alone.
+                    let purpose = if account.password_hash.is_empty() { Purpose::Reset } else { purpose };
+                    self.challenge(conn, &account, purpose, self.now()).await?;
                 }
                 Ok::<_, Error>(())
             })
@@ -102,8 +101,8 @@ impl Store {
         on!(conn, |db| open.first(db).await.optional())
     }
 
-    /// Replaces a challenge whose mail could not be sent in time by a new one with a new mail.
-    pub async fn renew_challenge(&self, id: Id, purpose: Purpose) -> Result<(), Error> {
+    /// Replaces a challenge that was asked for at `asked`, and whose mail could not be sent in time, by a new one with a new mail.
+    pub async fn renew_challenge(&self, id: Id, purpose: Purpose, asked: Time) -> Result<(), Error> {
         self.db
             .transaction(async |conn| {
                 let open = challenge::table.find(id).filter(challenge::used_time.is_null());
@@ -111,7 +110,7 @@ impl Store {
                 let owner: Option<Id> = on!(conn, |db| open.first(db).await.optional())?;
                 let Some(owner) = owner else { return Ok(()) };
                 let Some(account) = account_by_id(conn, owner, self.now()).await? else { return Ok(()) };
-                if is_due(&account, purpose) { self.challenge(conn, &account, purpose).await } else { Ok(()) }
+                if is_due(&account, purpose) { self.challenge(conn, &account, purpose, asked).await } else { Ok(()) }
             })
             .await?;
         self.committed(Vec::new()).await;
@@ -131,7 +130,13 @@ impl Store {
     }
 
     /// Makes the one challenge of an account for a purpose, in the place of an earlier one, and mails it.
-    pub(super) async fn challenge(&self, conn: &mut Conn, account: &AccountRow, purpose: Purpose) -> Result<(), Error> {
+    pub(super) async fn challenge(
+        &self,
+        conn: &mut Conn,
+        account: &AccountRow,
+        purpose: Purpose,
+        asked: Time,
+    ) -> Result<(), Error> {
         let (id, now, bond) = (Id::new(&self.clock), self.now(), account.bond(purpose));
         let Secrets { token, code } = Secrets::draw(self.rules.code_digits);
         let row = (
@@ -162,8 +167,10 @@ impl Store {
             to: account.email.clone(),
             token: token.expose_secret().to_owned(),
             code: code.expose_secret().to_owned(),
+            asked_time: asked,
+            again: account.password_hash.is_empty(),
         };
-        self.post(conn, &letter).await
+        self.enqueue_mail(conn, &letter).await
     }
 
     pub(super) async fn drop_challenges(&self, conn: &mut Conn, account_id: Id) -> Result<(), DbError> {
@@ -216,19 +223,23 @@ impl Store {
         Ok(row.map(|row| (account, row)))
     }
 
-    /// Uses the challenge, if nobody has, and activates its account.
-    async fn activate(&self, conn: &mut Conn, row: &ChallengeRow) -> Result<bool, DbError> {
+    /// Activates a challenge's account and uses the challenge up, both or neither. Answers what is revoked by that: without
+    /// mandatory verification whoever registered the address may have sessions, and need not be who reads its mail (S-13).
+    async fn activate(&self, conn: &mut Conn, row: &ChallengeRow) -> Result<Vec<Revocation>, Error> {
         let now = self.now();
-        let open = challenge::table.find(row.id).filter(challenge::used_time.is_null());
-        let open = open.filter(challenge::expire_time.gt(now));
-        let used = challenge::used_time.eq(now);
-        if on!(conn, |db| diesel::update(open).set(used).execute(db).await)? == 0 {
-            return Ok(false);
-        }
         let waiting = account::state.eq_any([State::Pending.as_str(), State::Active.as_str()]);
         let waiting = account::table.find(row.account_id).filter(waiting);
         let active = (account::state.eq(State::Active.as_str()), account::email_verified.eq(true));
-        Ok(on!(conn, |db| diesel::update(waiting).set(active).execute(db).await)? == 1)
+        let open = challenge::table.find(row.id).filter(challenge::used_time.is_null());
+        let open = open.filter(challenge::expire_time.gt(now));
+        let used = challenge::used_time.eq(now);
+        if on!(conn, |db| diesel::update(waiting).set(active).execute(db).await)? == 0
+            || on!(conn, |db| diesel::update(open).set(used).execute(db).await)? == 0
+        {
+            return Err(Error::ActivationInvalid);
+        }
+        let ended = self.end_sessions(conn, row.account_id, None).await?;
+        Ok(self.revoke(conn, ended).await?)
     }
 
     /// Counts a try of a code, unless its challenge or its account has had its share.

@@ -20,7 +20,7 @@ use quartet_chassis::parts::Parts;
 use crate::challenge::Marker;
 use crate::config::Config;
 use crate::error::Error;
-use crate::jobs::{Letter, MAIL};
+use crate::letter::{Letter, MAIL};
 
 /// Identity's database, and what its transactions leave to be done after them.
 #[derive(Clone)]
@@ -69,6 +69,30 @@ impl Store {
         }
     }
 
+    /// A store of its own, whose clock can be moved.
+    #[cfg(test)]
+    pub async fn in_folder(folder: &std::path::Path) -> anyhow::Result<Store> {
+        use clap::{Args as _, FromArgMatches as _};
+        let config = Config::augment_args(clap::Command::new("test")).try_get_matches_from(["test"])?;
+        let config = Config::from_arg_matches(&config)?;
+        let clock = Clock::movable(&folder.join("clock"))?;
+        let auth = quartet_chassis::auth::Auth::new(clock.clone(), b"test");
+        let parts = Parts {
+            clock,
+            master: quartet_chassis::crypt::MasterKey::parse(&"ab".repeat(32))?,
+            bus: Bus::Local(auth.revocations().clone()),
+            auth,
+            faults: Default::default(),
+            stopping: Default::default(),
+            tasks: Default::default(),
+            limits: Default::default(),
+        };
+        let url = format!("sqlite:{}", folder.join("identity.db").display());
+        let db = Db::open(&url, crate::MIGRATIONS, parts.faults.clone()).await?;
+        db.migrate().await?;
+        Ok(Store::new(db.clone(), Outbox::new("identity", db, &parts), &config, &parts))
+    }
+
     pub fn now(&self) -> Time {
         self.clock.now()
     }
@@ -83,7 +107,7 @@ impl Store {
     }
 
     /// Adds a letter to the transaction.
-    async fn post(&self, conn: &mut Conn, letter: &Letter) -> Result<(), Error> {
+    async fn enqueue_mail(&self, conn: &mut Conn, letter: &Letter) -> Result<(), Error> {
         let payload = serde_json::to_vec(letter).map_err(Error::defect)?;
         self.outbox.insert(conn, MAIL, &payload).await?;
         Ok(())

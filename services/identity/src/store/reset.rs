@@ -12,7 +12,7 @@ use super::challenge::ChallengeRow;
 use crate::challenge::{GRANT_LIFE, Proof, Purpose, TRIES, matches};
 use crate::email::Email;
 use crate::error::Error;
-use crate::jobs::Letter;
+use crate::letter::Letter;
 use crate::schema::{account, challenge};
 
 /// A reset that may be completed, found by a token or grant that was right.
@@ -101,7 +101,7 @@ impl Store {
                 self.drop_challenges(conn, owner.id).await?;
                 let ended = self.end_sessions(conn, owner.id, None).await?;
                 let revoked = self.revoke(conn, ended).await?;
-                self.post(conn, &Letter::PasswordReset { to: owner.email.clone() }).await?;
+                self.enqueue_mail(conn, &Letter::PasswordReset { to: owner.email.clone() }).await?;
                 Ok::<_, Error>(Some(revoked))
             })
             .await?;

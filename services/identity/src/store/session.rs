@@ -12,9 +12,12 @@ use quartet_chassis::on;
 use super::Store;
 use super::account::{AccountRow, Standing, State, account_by_id, standing};
 use crate::error::Error;
-use crate::jobs::Letter;
+use crate::letter::Letter;
 use crate::refresh::{Decision, Generation, Presented, decide};
 use crate::schema::{account, session};
+
+/// The most live sessions of an account. One more ends the oldest.
+const SESSIONS: i64 = 100;
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = session)]
@@ -73,19 +76,24 @@ impl Store {
             user_agent: client.user_agent.chars().take(256).collect(),
         };
         let hash = renewed_hash.unwrap_or_else(|| owner.password_hash.clone());
-        self.db
+        let (started, revoked) = self
+            .db
             .transaction(async |conn| {
                 // Waits for a password reset that is in progress, or makes it wait: no session slips by it.
                 let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
                 let same = same.filter(account::state.eq(State::Active.as_str()));
                 let change = (account::password_hash.eq(hash), account::sign_in_time.eq(now));
                 if on!(conn, |db| diesel::update(same).set(change).execute(db).await)? == 0 {
-                    return Ok(None);
+                    return Ok((None, Vec::new()));
                 }
                 on!(conn, |db| diesel::insert_into(session::table).values(&row).execute(db).await)?;
-                Ok(standing(conn, owner.id).await?.map(|standing| (row, standing)))
+                let surplus = self.end_surplus(conn, owner.id).await?;
+                let revoked = self.revoke(conn, surplus).await?;
+                Ok::<_, DbError>((standing(conn, owner.id).await?.map(|standing| (row, standing)), revoked))
             })
-            .await
+            .await?;
+        self.announce(&revoked).await;
+        Ok(started)
     }
 
     /// Advances a session to its next generation: one compare-and-swap. Only when that fails, it is asked why.
@@ -202,6 +210,20 @@ impl Store {
         Ok(ended.into_iter().map(Target::Session).collect())
     }
 
+    /// Ends the oldest of an account's live sessions beyond [`SESSIONS`]; what is to be revoked for it.
+    async fn end_surplus(&self, conn: &mut Conn, account_id: Id) -> Result<Vec<Target>, DbError> {
+        let now = self.now();
+        let live = session::table.filter(session::account_id.eq(account_id));
+        let live = live.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
+        let surplus = live.select(session::id).order(session::id.desc()).limit(SESSIONS).offset(SESSIONS);
+        let surplus: Vec<Id> = on!(conn, |db| surplus.load(db).await)?;
+        if !surplus.is_empty() {
+            let surplus = session::table.filter(session::id.eq_any(&surplus));
+            on!(conn, |db| diesel::delete(surplus).execute(db).await)?;
+        }
+        Ok(surplus.into_iter().map(Target::Session).collect())
+    }
+
     /// The compare-and-swap. Without rotation the generation stays, and only the idling begins anew.
     async fn advance(&self, conn: &mut Conn, presented: &Presented) -> Result<Option<SessionRow>, DbError> {
         let now = self.now();
@@ -245,7 +267,7 @@ impl Store {
                 let revoked = self.revoke(conn, vec![Target::Session(row.id)]).await?;
                 let began = row.create_time.date().to_string();
                 let letter = Letter::SessionEnded { to: owner.email.clone(), began, user_agent: row.user_agent };
-                self.post(conn, &letter).await?;
+                self.enqueue_mail(conn, &letter).await?;
                 Ok(Explained::Refused(Refreshed::Reused, revoked))
             }
         }
