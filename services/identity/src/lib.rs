@@ -152,7 +152,12 @@ fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &H
 }
 
 /// Sends letters from the outbox until the process stops.
-fn send_mails(outbox: Outbox, store: Store, config: &Config, mailer: Mailer) -> impl Future<Output = ()> + Send + use<> {
+fn send_mails(
+    outbox: Outbox,
+    store: Store,
+    config: &Config,
+    mailer: Mailer,
+) -> impl Future<Output = ()> + Send + use<> {
     let letters = Letters::new(&config.frontend_url);
     outbox.work(move |job| {
         let (store, letters, mailer) = (store.clone(), letters.clone(), mailer.clone());
