@@ -107,6 +107,33 @@ async fn s26_a_revocation_outlives_a_flush_an_eviction_and_a_restart_of_redis() 
     good(&ways, &ada.access_token).await;
 }
 
+/// A Redis that comes back with what it held a while ago, from a dump or on a replica, is not taken at its word.
+#[tokio::test]
+async fn s26_an_older_copy_of_redis_is_not_believed() {
+    let world = World::own().await;
+    let Some(fleet) = world.fleet() else { return };
+    let redis = &fleet.grounds.redis;
+    let (ada, eve) = (world.sign_up("ada").await, world.sign_up("eve").await);
+    good(&ways(&world), &ada.access_token).await;
+    let set = redis.command("KEYS *:revocations").await.unwrap();
+    let set = set.lines().find(|line| line.ends_with(":revocations")).expect("the set is there").to_owned();
+    let copy = redis.command(&format!("ZRANGE {set} 0 -1 WITHSCORES")).await.unwrap();
+    let copy: Vec<&str> = copy.lines().filter(|line| !line.starts_with(['*', '$', '+'])).collect();
+    assert!(copy.iter().any(|member| member.starts_with("complete")), "{copy:?}");
+
+    sign_out(&world, &eve).await;
+    redis.stop();
+    redis.restart().await;
+    for pair in copy.chunks(2) {
+        redis.command(&format!("ZADD {set} {} {}", pair[1], pair[0])).await.unwrap();
+    }
+    let addresses: Vec<String> = world.direct("identity").iter().map(ToString::to_string).collect();
+    let process = Process::start(&fleet.grounds.role("catalogue", &["--identity-address", &addresses.join(",")])).await;
+    let way = [(channel(process.started.listen), CATALOGUE)];
+    refused_within(Duration::from_secs(5), &way, &eve.access_token).await;
+    good(&way, &ada.access_token).await;
+}
+
 #[tokio::test]
 async fn s26_f06_with_redis_down_or_hung_revocations_are_seen_within_five_seconds_and_all_goes_on() {
     let world = World::own().await;

@@ -317,6 +317,26 @@ fn s21_every_claim_is_needed_and_of_its_own_type() {
     assert!(auth.verify_now(&signed(&other_kid, &good)).is_err());
 }
 
+/// A key that is withdrawn takes along what it has signed, also a token that was verified before and is remembered.
+#[test]
+fn s28_a_withdrawn_key_takes_remembered_tokens_along() {
+    let clock = Clock::System;
+    let auth = Auth::new(clock.clone(), b"secret");
+    let x = key().public_key().as_ref().try_into().unwrap();
+    auth.set_keys(&[PublicKey { kid: "k".to_owned(), x }]);
+    auth.revocations().set_complete();
+    let now = unix_seconds(clock.now());
+    let id = "01890000-0000-7000-8000-000000000000";
+    let claims = json!({
+        "iss": "quartet", "aud": "quartet", "sub": id, "sid": id, "roles": ["admin"], "epoch": 1,
+        "iat": now, "nbf": now, "exp": now + 31_536_000, "jti": "one",
+    });
+    let token = signed(&json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "k" }), &claims);
+    assert!(auth.verify_now(&token).is_ok());
+    auth.set_keys(&[PublicKey { kid: "next".to_owned(), x: [7; 32] }]);
+    assert_eq!(auth.verify_now(&token).err(), Some(Refused::Stale));
+}
+
 #[tokio::test]
 async fn s23_a_refresh_token_is_taken_whole_or_not_at_all() {
     let world = World::shared().await;
