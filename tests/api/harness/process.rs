@@ -111,8 +111,10 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Takes along the temporary directory, which a process that is killed leaves behind.
     fn drop(&mut self) {
         end(&mut self.child);
+        let _ = std::fs::remove_dir_all(&self.started.data);
     }
 }
 
@@ -138,15 +140,10 @@ impl Starting {
     }
 }
 
-/// Ends a process that we started: by its standard input's end, so that it takes its temporary directory along, and by force if it
-/// does not listen.
+/// Ends a process that we started: by its standard input's end, and by force if it had been stopped or does not listen.
 fn end(child: &mut Child) {
     drop(child.stdin.take());
     let _ = kill_process(Pid::from_child(child), Signal::CONT);
-    let start = Instant::now();
-    while matches!(child.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(3) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
     let _ = child.kill();
     let _ = child.wait();
 }
