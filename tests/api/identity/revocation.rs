@@ -134,6 +134,21 @@ async fn s26_an_older_copy_of_redis_is_not_believed() {
     good(&way, &ada.access_token).await;
 }
 
+/// A command beside a fleet that knows no Redis leaves the telling to the servers.
+#[tokio::test]
+async fn s26_what_a_command_without_redis_revokes_is_heard_by_every_service() {
+    let world = World::own().await;
+    let Some(fleet) = world.fleet() else { return };
+    let (ways, ada) = (ways(&world), world.sign_up("ada").await);
+    good(&ways, &ada.access_token).await;
+    let mut command = fleet.grounds.command("keys rotate", &["--withdraw-now"]);
+    let redis = command.iter().position(|word| word == "--redis-url").expect("a fleet has a Redis");
+    command.drain(redis..redis + 2);
+    let output = world.quartet(&command.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert!(output.status.success(), "{output:?}");
+    refused_within(Duration::from_secs(5), &ways, &ada.access_token).await;
+}
+
 #[tokio::test]
 async fn s26_f06_with_redis_down_or_hung_revocations_are_seen_within_five_seconds_and_all_goes_on() {
     let world = World::own().await;
