@@ -67,7 +67,8 @@ fn generated(rows: usize, names: bool) -> Vec<u8> {
         );
         if names {
             // Spread so that neighbours share nobody and everybody plays a few times.
-            let people = (0..NAMES).map(|at| format!("Given{} Family{}", (row * NAMES + at * 3571) % PEOPLE, at % 7));
+            let people = (0..NAMES).map(|at| (row * NAMES + at * 3571) % PEOPLE);
+            let people = people.map(|person| format!("Given{person} Family{}", person % 1000));
             let _ = write!(csv, "\"{}\",", people.collect::<Vec<_>>().join(","));
         }
         let (language, country) = (pick(&LANGUAGES, 0), pick(&COUNTRIES, 0));
