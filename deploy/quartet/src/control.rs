@@ -80,9 +80,17 @@ impl ControlService for Control {
         if fault == pb::Fault::Unspecified {
             return Err(invalid("fault", "must be one of the known faults"));
         }
-        self.faults.set(fault, request.failing);
+        if request.failing && is_crash(fault) {
+            self.faults.aim(fault, request.rpc, request.skip.unsigned_abs());
+        } else {
+            self.faults.set(fault, request.failing);
+        }
         Ok(Response::new(pb::SetFaultResponse {}))
     }
+}
+
+fn is_crash(fault: pb::Fault) -> bool {
+    matches!(fault, pb::Fault::CrashBeforeCommit | pb::Fault::CrashAfterCommit | pb::Fault::CrashAfterSend)
 }
 
 fn invalid(field: &str, rule: &str) -> Status {

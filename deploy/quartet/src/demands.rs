@@ -94,6 +94,7 @@ fn trial(settings: &Settings, mistakes: &mut Mistakes) {
     let flags = [
         ("--clock-file", trial.clock_file.is_some()),
         ("--mail-directory", trial.mail_directory.is_some()),
+        ("--keep", trial.keep.is_some()),
         ("--exit-with-stdin", trial.exit_with_stdin),
     ];
     for (name, _) in flags.into_iter().filter(|(_, is_set)| *is_set && is_server) {

@@ -14,7 +14,7 @@ use crate::{command, parts};
 const PORT: u16 = 8000;
 
 pub async fn start(options: Options) -> anyhow::Result<Running> {
-    let home = if options.trial.ephemeral { Home::temporary()? } else { Home::serve(&options.data)? };
+    let home = if options.trial.ephemeral { Home::of_trial(&options.trial)? } else { Home::serve(&options.data)? };
     let mut options = services::with_files(options, home.path());
     options.gateway.reflection.get_or_insert(true);
     if options.admin_listen().is_some() {

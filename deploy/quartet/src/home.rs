@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
+use crate::settings::Trial;
+
 /// A data directory that this process holds until it is dropped.
 pub struct Home {
     path: PathBuf,
@@ -70,8 +72,16 @@ impl Home {
         }
     }
 
+    /// A test's server's: one that is to be kept, or one of its own.
+    pub fn of_trial(trial: &Trial) -> anyhow::Result<Home> {
+        match &trial.keep {
+            Some(path) => Home::serve(path),
+            None => Home::temporary(),
+        }
+    }
+
     /// A directory of its own, which goes with this value.
-    pub fn temporary() -> anyhow::Result<Home> {
+    fn temporary() -> anyhow::Result<Home> {
         let folder =
             tempfile::Builder::new().prefix("quartet-").tempdir().context("can't make a temporary directory")?;
         let Held::Ours(mut home) = Home::hold(folder.path())? else { bail!("a new directory is taken") };

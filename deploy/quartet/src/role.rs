@@ -55,7 +55,7 @@ pub async fn gateway(options: Options) -> anyhow::Result<Running> {
 }
 
 async fn begin(options: &Options, port: u16) -> anyhow::Result<(Start, Parts)> {
-    let home = if options.trial.ephemeral { Some(Home::temporary()?) } else { None };
+    let home = if options.trial.ephemeral { Some(Home::of_trial(&options.trial)?) } else { None };
     if options.admin_listen().is_some() {
         telemetry::metrics();
     }

@@ -110,6 +110,10 @@ pub struct Trial {
     #[arg(long)]
     pub exit_with_stdin: bool,
 
+    /// With --ephemeral: the data directory, which stays when the process ends, for another one to go on with
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+
     /// With --ephemeral, and for commands beside it: the file of the clock, which all processes of a fleet share
     #[arg(long, value_name = "FILE")]
     pub clock_file: Option<PathBuf>,

@@ -81,7 +81,7 @@ impl Guard {
 
     async fn answer(self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
         let Guard { inner, routes } = self;
-        let Some(method) = inner.methods.get(request.uri().path()) else {
+        let Some((path, method)) = inner.methods.get_key_value(request.uri().path()) else {
             return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc"));
         };
         let client = inner.client(&request);
@@ -111,7 +111,7 @@ impl Guard {
             answer
         };
         let call = AssertUnwindSafe(call).catch_unwind().inspect_err(|_| tracing::error!("a handler panicked"));
-        let call = call.instrument(span);
+        let call = inner.parts.faults.within(path, call).instrument(span);
         let answer = if method.rule.is_unary() {
             // Spawned: a client that goes away does not drop a transaction in the middle, and a deadline only ends the waiting.
             let call = inner.parts.tasks.spawn(call);

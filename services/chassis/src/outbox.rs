@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Time};
 use crate::crypt::{SealBroken, Sealer};
 use crate::db::{Conn, Db, DbError};
+use crate::faults::Faults;
 use crate::id::Id;
 use crate::on;
 use crate::parts::Parts;
@@ -37,6 +38,8 @@ diesel::table! {
         lease_time -> Nullable<Timestamp>,
         create_time -> Timestamp,
         done_time -> Nullable<Timestamp>,
+        /// Whom it is about: it goes with the account.
+        account_id -> Nullable<Binary>,
     }
 }
 
@@ -65,6 +68,7 @@ pub struct Outbox {
     sealer: Sealer,
     filled: Arc<Notify>,
     stopping: CancellationToken,
+    faults: Faults,
 }
 
 /// A row to carry out.
@@ -98,11 +102,18 @@ impl Outbox {
     /// The outbox in `db`, of the service named `service`.
     pub fn new(service: &str, db: Db, parts: &Parts) -> Outbox {
         let sealer = parts.master.sealer(&format!("{service} outbox"));
-        Outbox { db, clock: parts.clock.clone(), sealer, filled: Arc::default(), stopping: parts.stopping.clone() }
+        let (clock, stopping, faults) = (parts.clock.clone(), parts.stopping.clone(), parts.faults.clone());
+        Outbox { db, clock, sealer, filled: Arc::default(), stopping, faults }
     }
 
-    /// Adds a job to the transaction of `conn`. Call [`wake`](Self::wake) once it is committed.
-    pub async fn insert(&self, conn: &mut Conn, kind: &str, payload: &[u8]) -> Result<Id, OutboxError> {
+    /// Adds a job to the transaction of `conn`, about an account or not. Call [`wake`](Self::wake) once it is committed.
+    pub async fn insert(
+        &self,
+        conn: &mut Conn,
+        kind: &str,
+        account: Option<Id>,
+        payload: &[u8],
+    ) -> Result<Id, OutboxError> {
         let id = Id::new(&self.clock);
         let now = self.clock.now();
         let sealed = self.sealer.seal(id.as_bytes(), payload)?;
@@ -113,6 +124,7 @@ impl Outbox {
             outbox::due_time.eq(now),
             outbox::attempts.eq(0),
             outbox::create_time.eq(now),
+            outbox::account_id.eq(account),
         );
         on!(conn, |db| diesel::insert_into(outbox::table).values(row).execute(db).await)?;
         Ok(id)
@@ -238,7 +250,10 @@ impl Outbox {
             Err(error) => Err(error.into()),
         };
         match done {
-            Ok(()) => self.finish(id).await,
+            Ok(()) => {
+                self.faults.after_send();
+                self.finish(id).await
+            }
             Err(error) if create_time + PATIENCE < self.clock.now() => {
                 tracing::error!(job = %id, kind, attempts, error = format!("{error:#}"), "a job was given up");
                 self.finish(id).await
@@ -296,7 +311,6 @@ mod tests {
     use super::*;
     use crate::crypt::MasterKey;
     use crate::db::Migrations;
-    use crate::parts::Faults;
 
     const PATIENT: Duration = Duration::from_secs(10);
 
@@ -308,13 +322,13 @@ mod tests {
             attempts integer, lease_time timestamp, create_time timestamp, done_time timestamp)";
         db.transaction(async |conn| on!(conn, |db| sql_query(create).execute(db).await)).await?;
         let sealer = MasterKey::parse(&"ab".repeat(32))?.sealer("test");
-        let (filled, stopping) = (Arc::default(), CancellationToken::new());
-        Ok(Outbox { db, clock: Clock::System, sealer, filled, stopping })
+        let (filled, stopping, faults) = (Arc::default(), CancellationToken::new(), Faults::default());
+        Ok(Outbox { db, clock: Clock::System, sealer, filled, stopping, faults })
     }
 
     async fn add(outbox: &Outbox, kind: &str) -> Result<Id, OutboxError> {
         let db = outbox.db.clone();
-        let id = db.transaction(async |conn| outbox.insert(conn, kind, b"x").await).await;
+        let id = db.transaction(async |conn| outbox.insert(conn, kind, None, b"x").await).await;
         outbox.wake();
         id
     }

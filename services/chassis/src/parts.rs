@@ -1,9 +1,5 @@
 //! What every service of a process stands on, put together once when the process starts.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use quartet_proto::control::v1::Fault;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,6 +7,7 @@ use crate::auth::Auth;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::crypt::MasterKey;
+pub use crate::faults::Faults;
 
 /// The shared parts of a process.
 #[derive(Clone)]
@@ -48,31 +45,4 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits { calls: 4096 }
     }
-}
-
-/// What the control service makes fail: a bit for each fault. None outside tests.
-#[derive(Clone, Default, Debug)]
-pub struct Faults(Arc<AtomicU64>);
-
-impl Faults {
-    pub fn is(&self, fault: Fault) -> bool {
-        self.0.load(Ordering::Relaxed) & bit(fault) != 0
-    }
-
-    pub fn set(&self, fault: Fault, failing: bool) {
-        if failing {
-            self.0.fetch_or(bit(fault), Ordering::Relaxed);
-        } else {
-            self.0.fetch_and(!bit(fault), Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the fault is set, for one that happens once.
-    pub fn take(&self, fault: Fault) -> bool {
-        self.is(fault) && self.0.fetch_and(!bit(fault), Ordering::Relaxed) & bit(fault) != 0
-    }
-}
-
-fn bit(fault: Fault) -> u64 {
-    1 << fault as u32
 }

@@ -3,7 +3,9 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use quartet_chassis::faults::Faults;
 use quartet_chassis::random;
+use quartet_proto::control::v1::Fault;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
@@ -18,6 +20,7 @@ pub struct Hasher {
     pepper: Pepper,
     cost: u32,
     queue: SyncSender<Work>,
+    faults: Faults,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -34,9 +37,9 @@ pub enum Verdict {
 
 impl Hasher {
     /// Starts the threads. They end with the last `Hasher`.
-    pub fn start(pepper: Pepper, cost: u32, waiting: usize) -> std::io::Result<Hasher> {
+    pub fn start(pepper: Pepper, cost: u32, waiting: usize, faults: Faults) -> std::io::Result<Hasher> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Hasher::with_threads(pepper, cost, waiting, threads)
+        Ok(Hasher { faults, ..Hasher::with_threads(pepper, cost, waiting, threads)? })
     }
 
     fn with_threads(pepper: Pepper, cost: u32, waiting: usize, threads: usize) -> std::io::Result<Hasher> {
@@ -46,7 +49,7 @@ impl Hasher {
             let work = work.clone();
             std::thread::Builder::new().name(format!("password-{number}")).spawn(move || run_worker(&work))?;
         }
-        Ok(Hasher { pepper, cost, queue })
+        Ok(Hasher { pepper, cost, queue, faults: Faults::default() })
     }
 
     /// Hashes a password for storing.
@@ -59,6 +62,9 @@ impl Hasher {
     /// `Wrong`.
     pub async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verdict, Error> {
         let (pepper, cost) = (self.pepper.clone(), self.cost);
+        if stored.is_none() && self.faults.is(Fault::NoDummyHash) {
+            return Ok(Verdict::Wrong);
+        }
         let work = move || {
             let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
                 return pepper.hash(&password, cost, [0; 16]).map(|_| Verdict::Wrong);
@@ -110,14 +116,14 @@ mod tests {
     #[tokio::test]
     async fn s03_the_queue_has_an_end_and_hashes_are_renewed() -> anyhow::Result<()> {
         let password = |text: &str| Password::given(text.to_owned()).map_err(anyhow::Error::msg);
-        let hasher = Hasher::start(Pepper::new(&[1; 32]), 5, 4)?;
+        let hasher = Hasher::start(Pepper::new(&[1; 32]), 5, 4, Faults::default())?;
         let stored = hasher.hash(password("Passw0rd!")?).await?;
         let right = hasher.verify(password("Passw0rd!")?, Some(stored.clone())).await?;
         assert_eq!(right, Verdict::Right { renewed: None });
         assert_eq!(hasher.verify(password("passw0rd!")?, Some(stored.clone())).await?, Verdict::Wrong);
         assert_eq!(hasher.verify(password("Passw0rd!")?, None).await?, Verdict::Wrong);
 
-        let dearer = Hasher::start(Pepper::new(&[1; 32]), 6, 4)?;
+        let dearer = Hasher::start(Pepper::new(&[1; 32]), 6, 4, Faults::default())?;
         let verdict = dearer.verify(password("Passw0rd!")?, Some(stored)).await?;
         assert!(matches!(verdict, Verdict::Right { renewed: Some(hash) } if hash.starts_with("q1$$2b$06$")));
 

@@ -6,6 +6,7 @@
 mod error;
 mod migrate;
 mod postgres;
+pub mod rows;
 mod sqlite;
 mod writer;
 
@@ -24,7 +25,7 @@ use self::postgres::Postgres;
 pub use self::sqlite::Lite;
 use self::sqlite::Sqlite;
 pub use self::writer::Writer;
-use crate::parts::Faults;
+use crate::faults::{AtCommit, Faults};
 use quartet_proto::control::v1::Fault;
 
 /// How long a short statement may take on PostgreSQL before the database counts as unavailable.
@@ -176,14 +177,20 @@ impl Db {
                 let Conn::Postgres(conn) = conn else {
                     unreachable!("a body borrows its connection and gives it back")
                 };
-                conn.end(result).await
+                let at_commit = self.at_commit(&result);
+                conn.end(result, at_commit).await
             }
             Engine::Sqlite(sqlite) => {
                 let mut turn = sqlite.turn(limit == LONG).await?;
                 let result = body(turn.conn()).await;
-                turn.end(result).await
+                let at_commit = self.at_commit(&result);
+                turn.end(result, at_commit).await
             }
         }
+    }
+
+    fn at_commit<T, E>(&self, result: &Result<T, E>) -> AtCommit {
+        if result.is_ok() { self.faults.at_commit() } else { AtCommit::default() }
     }
 
     fn check_faults(&self) -> Result<(), DbError> {

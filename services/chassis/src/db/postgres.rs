@@ -13,6 +13,7 @@ use diesel_async::{
 
 use super::error::DbError;
 use super::within;
+use crate::faults::AtCommit;
 
 /// How long a call waits for a connection.
 const CHECKOUT: Duration = Duration::from_millis(1800);
@@ -78,9 +79,18 @@ impl PgConn {
     }
 
     /// Commits on `Ok`, rolls back on `Err`. A connection that does neither in time is thrown away with its transaction.
-    pub(super) async fn end<T, E: From<DbError>>(mut self, result: Result<T, E>) -> Result<T, E> {
+    pub(super) async fn end<T, E: From<DbError>>(
+        mut self,
+        result: Result<T, E>,
+        at_commit: AtCommit,
+    ) -> Result<T, E> {
         let ended = match &result {
-            Ok(_) => within(self.limit, AnsiTransactionManager::commit_transaction(&mut *self.conn)).await,
+            Ok(_) => {
+                at_commit.before();
+                let committed = within(self.limit, AnsiTransactionManager::commit_transaction(&mut *self.conn)).await;
+                at_commit.after();
+                committed
+            }
             Err(_) => within(self.limit, AnsiTransactionManager::rollback_transaction(&mut *self.conn)).await,
         };
         match (result, ended) {

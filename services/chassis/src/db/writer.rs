@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::Conn;
 use super::error::DbError;
 use super::sqlite::{Lite, OnThread, connect};
+use crate::faults::AtCommit;
 
 /// A batch is committed after so many bodies …
 const BODIES: usize = 64;
@@ -45,6 +46,7 @@ struct Batch {
     began: Instant,
     bodies: usize,
     in_body: bool,
+    at_commit: AtCommit,
     /// The finished bodies that wait for the commit.
     finished: Vec<oneshot::Sender<Result<(), DbError>>>,
 }
@@ -122,9 +124,9 @@ impl Turn {
     }
 
     /// Keeps the body's work on `Ok`, undoes it on `Err`, and answers when the commit that holds it is durable.
-    pub async fn end<T, E: From<DbError>>(mut self, result: Result<T, E>) -> Result<T, E> {
+    pub async fn end<T, E: From<DbError>>(mut self, result: Result<T, E>, at_commit: AtCommit) -> Result<T, E> {
         let Some(Conn::Writer(mut writer)) = self.conn.take() else { return result };
-        if let Err(error) = writer.leave(result.is_ok()).await {
+        if let Err(error) = writer.leave(result.is_ok(), at_commit).await {
             writer.fail(&error);
             return result.and(Err(error.into()));
         }
@@ -165,7 +167,8 @@ impl Writer {
             self.conn.batch_execute("begin immediate").await?;
             // Bounds a batch, not a thing that tests move.
             let began = Instant::now();
-            self.batch = Some(Batch { began, bodies: 0, in_body: false, finished: Vec::new() });
+            let at_commit = AtCommit::default();
+            self.batch = Some(Batch { began, bodies: 0, in_body: false, at_commit, finished: Vec::new() });
         }
         self.conn.batch_execute("savepoint body").await?;
         if let Some(batch) = &mut self.batch {
@@ -174,12 +177,13 @@ impl Writer {
         Ok(())
     }
 
-    async fn leave(&mut self, keep: bool) -> Result<(), DbError> {
+    async fn leave(&mut self, keep: bool, at_commit: AtCommit) -> Result<(), DbError> {
         let end = if keep { "release body" } else { "rollback to body; release body" };
         self.conn.batch_execute(end).await?;
         if let Some(batch) = &mut self.batch {
             batch.in_body = false;
             batch.bodies += 1;
+            batch.at_commit = batch.at_commit.or(at_commit);
         }
         Ok(())
     }
@@ -195,7 +199,7 @@ impl Writer {
             self.broken = false;
         }
         if self.batch.as_ref().is_some_and(|batch| batch.in_body)
-            && let Err(error) = self.leave(false).await
+            && let Err(error) = self.leave(false, AtCommit::default()).await
         {
             self.fail(&error);
             return Box::pin(self.mend()).await;
@@ -220,7 +224,9 @@ impl Writer {
         self.mend().await?;
         let Some(batch) = self.batch.take() else { return Ok(()) };
         self.thread.set(true);
+        batch.at_commit.before();
         let committed = self.conn.batch_execute("commit").await.map_err(DbError::from);
+        batch.at_commit.after();
         self.thread.set(false);
         match committed {
             Ok(()) => {
