@@ -93,12 +93,12 @@ impl Edge {
             Ok(call) => call,
             Err(failure) => return self.refuse(failure, &method.meter, id, began),
         };
-        match self.check_token(method.token, request.headers()) {
+        match self.check_token(&method, request.headers()) {
             Ok(None) => Box::pin(self.pass(call, request, id, began)),
             Ok(Some(token)) => {
                 let edge = self.clone();
                 Box::pin(async move {
-                    match edge.shared.auth.verify(&token).await {
+                    match edge.shared.auth.verify(&token, &method.context).await {
                         Ok(_) => edge.pass(call, request, id, began).await,
                         Err(refusal) => edge.refuse(refusal.into(), &method.meter, id, began).await,
                     }
@@ -212,12 +212,12 @@ impl Edge {
 
     /// Refuses early what the service would refuse as well, where the rpc asks for a token, and counts the account's calls. A token that
     /// memory can't judge, perhaps for a key that is new, comes back to be verified with patience.
-    fn check_token(&self, token: Token, headers: &HeaderMap) -> Result<Option<String>, Failure> {
-        let token = match (token, bearer(headers)) {
+    fn check_token(&self, method: &Method, headers: &HeaderMap) -> Result<Option<String>, Failure> {
+        let token = match (method.token, bearer(headers)) {
             (Token::Ignored, _) | (Token::Optional, Err(Refusal::Missing)) => return Ok(None),
             (_, token) => token?,
         };
-        match self.shared.auth.verify_now(token) {
+        match self.shared.auth.verify_now(token, &method.context) {
             Ok(claims) => self.shared.accounts.check(claims.sub).map(|()| None),
             Err(Refusal::Invalid) => Ok(Some(token.to_owned())),
             Err(refusal) => Err(refusal.into()),

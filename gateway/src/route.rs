@@ -37,6 +37,8 @@ pub struct Table(HashMap<&'static str, Arc<Method>>);
 /// An rpc as the gateway sees it.
 pub struct Method {
     pub destination: Destination,
+    /// The context that it goes to, as tokens name it: `identity`.
+    pub context: String,
     pub token: Token,
     pub kind: Kind,
     pub is_unary: bool,
@@ -87,6 +89,7 @@ impl Table {
             };
             let mut method = Method::new(path, Destination::To(context), token, rule.is_unary());
             method.has_stream_answer = rule.server_streaming;
+            method.context = packages[context].rsplit('.').next().unwrap_or_default().to_owned();
             methods.insert(path.as_str(), Arc::new(method));
         }
         for (path, is_unary) in OWN {
@@ -140,6 +143,7 @@ impl Method {
         let message_limit = longer.map_or(MESSAGE, |(_, limit)| *limit);
         Method {
             destination,
+            context: String::new(),
             token,
             kind,
             is_unary,

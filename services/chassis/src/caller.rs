@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::{Code, Request, Status};
 
-use crate::auth::Claims;
+use crate::auth::{Actor, Claims};
 use crate::failure::Failure;
 use crate::id::Id;
 
@@ -17,6 +17,10 @@ pub struct Caller {
     pub roles: Vec<String>,
     pub epoch: i64,
     pub token_id: String,
+    /// Who acts, if not the account itself.
+    pub actor: Option<Actor>,
+    /// When the token ends, in seconds since 1970.
+    pub expire: i64,
 }
 
 impl Caller {
@@ -35,7 +39,22 @@ impl Caller {
             roles: claims.roles.clone(),
             epoch: claims.epoch,
             token_id: claims.jti.clone(),
+            actor: claims.act.clone(),
+            expire: claims.exp,
         })
+    }
+}
+
+/// The service of the installation that calls, as its token says: `catalogue`, `gateway`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCaller(pub String);
+
+impl ServiceCaller {
+    /// The caller of an rpc that is for services alone.
+    pub fn of<T>(request: &Request<T>) -> Result<ServiceCaller, Status> {
+        let missing =
+            || Failure::new(Code::Unauthenticated, ErrorReason::TokenMissing, "this call needs a service's token");
+        request.extensions().get::<ServiceCaller>().cloned().ok_or_else(|| missing().into())
     }
 }
 

@@ -21,10 +21,11 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
-use crate::auth::Refusal;
 use crate::auth::access::{Access, Rule, rules};
-use crate::caller::{Client, Operator};
+use crate::auth::{Claims, Refusal};
+use crate::caller::{Client, Operator, ServiceCaller};
 use crate::deadline;
+use crate::ending::{End, ending};
 use crate::failure::{Failure, Fields};
 use crate::id::Id;
 use crate::parts::Parts;
@@ -87,6 +88,7 @@ impl Guard {
         let client = inner.client(&request);
         let span = tracing::info_span!("call", method = request.uri().path(), request_id = client.request_id);
         inner.admit(&method.rule.access, &mut request).await?;
+        let mut end = if method.rule.is_unary() { None } else { inner.end(&request) };
         request.extensions_mut().insert(client);
         let overloaded =
             || Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
@@ -120,11 +122,11 @@ impl Guard {
                 Err(_) => return Err(deadline::exceeded()),
             }
         } else {
-            call.await
+            before(&mut end, call).await.inspect_err(|_| method.failed.increment(1))?
         };
         match answer {
             Ok(answer) => {
-                let Ok(answer) = answer;
+                let Ok(mut answer) = answer;
                 let failed = answer.headers().get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
                 if failed {
                     method.failed.increment(1)
@@ -132,6 +134,9 @@ impl Guard {
                     method.answered.increment(1)
                 }
                 method.seconds.record(began.elapsed());
+                if let Some(end) = end.filter(|_| method.rule.server_streaming) {
+                    answer = answer.map(|body| ending(body, end));
+                }
                 Ok(answer)
             }
             Err(_) => {
@@ -174,7 +179,7 @@ impl Inner {
         }
     }
 
-    /// Refuses a caller that the access rule does not admit; leaves the verified claims in the request.
+    /// Refuses a caller that the access rule does not admit; leaves in the request who it is.
     async fn admit(&self, access: &Access, request: &mut Request<Body>) -> Result<(), Failure> {
         let operator = request.extensions().get::<Operator>().is_some();
         match access {
@@ -187,12 +192,13 @@ impl Inner {
             Access::Optional if bearer(request.headers()) == Err(Refusal::Missing) => return Ok(()),
             Access::Service => {
                 let token = bearer(request.headers())?;
-                self.parts.auth.verify_service(token, self.context)?;
+                let name = self.parts.auth.verify_service(token, self.context)?;
+                request.extensions_mut().insert(ServiceCaller(name));
                 return Ok(());
             }
             Access::Optional | Access::Account | Access::Roles(_) => {}
         }
-        let claims = self.parts.auth.verify(bearer(request.headers())?).await?;
+        let claims = self.parts.auth.verify(bearer(request.headers())?, self.context).await?;
         if let Access::Roles(roles) = access
             && !claims.roles.iter().any(|role| roles.contains(role))
         {
@@ -202,6 +208,12 @@ impl Inner {
         }
         request.extensions_mut().insert(claims);
         Ok(())
+    }
+
+    /// What ends a stream before it ends by itself: the end of the session that has opened it (S-15).
+    fn end(&self, request: &Request<Body>) -> Option<End> {
+        let claims = request.extensions().get::<Arc<Claims>>()?.clone();
+        Some(self.parts.auth.clone().end_of(claims).map(Failure::from).boxed())
     }
 }
 
@@ -217,6 +229,18 @@ impl Service<Request<Body>> for Guard {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let answer = self.clone().answer(request);
         Box::pin(async move { Ok(answer.await.unwrap_or_else(|failure| Status::from(failure).into_http())) })
+    }
+}
+
+/// Waits for the handler of a stream, unless the stream must end before.
+async fn before<T>(end: &mut Option<End>, call: impl Future<Output = T>) -> Result<T, Failure> {
+    match end {
+        None => Ok(call.await),
+        Some(end) => tokio::select! {
+            biased;
+            failure = end => Err(failure),
+            answer = call => Ok(answer),
+        },
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Subject {
     pub session_id: Id,
     pub roles: Vec<String>,
     pub epoch: i64,
+    /// How the session was begun, RFC 8176.
+    pub amr: Vec<String>,
 }
 
 impl SigningKey {
@@ -68,6 +70,8 @@ impl SigningKey {
             nbf: iat,
             exp: iat + life.num_seconds(),
             jti: token_id.to_string(),
+            amr: subject.amr.clone(),
+            act: None,
             kid: self.kid.clone(),
         };
         let claims = serde_json::to_vec(&claims).map_err(Error::defect)?;
@@ -133,10 +137,11 @@ mod tests {
             session_id: Id::new(&clock),
             roles: vec!["admin".to_owned(), "user".to_owned()],
             epoch: 3,
+            amr: vec!["pwd".to_owned()],
         };
         let signer = ring.signer(now).ok_or_else(|| anyhow::anyhow!("no signer"))?;
         let token = signer.sign(&subject, Id::new(&clock), now, TimeDelta::minutes(10))?;
-        let claims = auth.verify_now(&token).map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+        let claims = auth.verify_now(&token, "identity").map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
         assert_eq!((claims.sub, claims.sid, claims.epoch), (subject.account_id, subject.session_id, 3));
         assert_eq!((claims.roles.clone(), claims.exp - claims.iat), (subject.roles, 600));
         Ok(())

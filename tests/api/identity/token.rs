@@ -276,12 +276,12 @@ fn s21_every_claim_is_needed_and_of_its_own_type() {
         "iss": "quartet", "aud": "quartet", "sub": id, "sid": id, "roles": ["user"], "epoch": 1,
         "iat": now, "nbf": now, "exp": now + 600, "jti": "one",
     });
-    auth.verify_now(&signed(&header, &good)).expect("this one is good");
+    auth.verify_now(&signed(&header, &good), "catalogue").expect("this one is good");
 
     let strange = [json!("1"), json!(1.5), json!([1]), json!({}), json!(true), json!(-1), json!("")];
     for claim in ["exp", "nbf", "iat", "iss", "aud", "sub", "sid", "jti", "roles", "epoch"] {
         let without = changed(&good, json!({ claim: null }));
-        assert!(auth.verify_now(&signed(&header, &without)).is_err(), "without {claim}");
+        assert!(auth.verify_now(&signed(&header, &without), "catalogue").is_err(), "without {claim}");
         for value in &strange {
             let fits = match claim {
                 "epoch" | "nbf" | "iat" => value == &json!(-1),
@@ -289,7 +289,7 @@ fn s21_every_claim_is_needed_and_of_its_own_type() {
                 _ => false,
             };
             let claims = changed(&good, json!({ claim: value }));
-            assert!(fits || auth.verify_now(&signed(&header, &claims)).is_err(), "{claim} is {value}");
+            assert!(fits || auth.verify_now(&signed(&header, &claims), "catalogue").is_err(), "{claim} is {value}");
         }
     }
     let raw = |claims: String| {
@@ -309,12 +309,12 @@ fn s21_every_claim_is_needed_and_of_its_own_type() {
         format!("[{text}]"),
         String::new(),
     ] {
-        assert_eq!(auth.verify_now(&raw(claims.clone())).err(), Some(Refused::Invalid), "{claims}");
+        assert_eq!(auth.verify_now(&raw(claims.clone()), "catalogue").err(), Some(Refused::Invalid), "{claims}");
     }
     let over = changed(&good, json!({ "exp": now - 1 }));
-    assert_eq!(auth.verify_now(&signed(&header, &over)).err(), Some(Refused::Expired));
+    assert_eq!(auth.verify_now(&signed(&header, &over)).err(), Some(Refused::Expired), "catalogue");
     let other_kid = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "another" });
-    assert!(auth.verify_now(&signed(&other_kid, &good)).is_err());
+    assert!(auth.verify_now(&signed(&other_kid, &good)).is_err(), "catalogue");
 }
 
 /// A key that is withdrawn takes along what it has signed, also a token that was verified before and is remembered.
@@ -332,9 +332,9 @@ fn s28_a_withdrawn_key_takes_remembered_tokens_along() {
         "iat": now, "nbf": now, "exp": now + 31_536_000, "jti": "one",
     });
     let token = signed(&json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "k" }), &claims);
-    assert!(auth.verify_now(&token).is_ok());
+    assert!(auth.verify_now(&token, "catalogue").is_ok());
     auth.set_keys(&[PublicKey { kid: "next".to_owned(), x: [7; 32] }]);
-    assert_eq!(auth.verify_now(&token).err(), Some(Refused::Stale));
+    assert_eq!(auth.verify_now(&token, "catalogue").err(), Some(Refused::Stale));
 }
 
 #[tokio::test]

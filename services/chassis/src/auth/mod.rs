@@ -2,6 +2,7 @@
 
 pub mod access;
 mod follow;
+mod hold;
 mod revocation;
 mod token;
 
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tonic::Code;
 
 pub use self::revocation::{KEPT, NotATarget, Revocation, Revocations, Target};
-pub use self::token::{ACCESS_TYPE, AUDIENCE, Claims, ISSUER, PublicKey, SERVICE_TYPE};
+pub use self::token::{ACCESS_TYPE, AUDIENCE, Actor, Claims, ISSUER, PublicKey, SERVICE_TYPE};
 use self::token::{KeySet, ServiceClaims, ServiceKey};
 use crate::clock::{Clock, unix_seconds};
 use crate::failure::Failure;
@@ -102,8 +103,8 @@ impl Auth {
         !self.0.keys.load().is_empty() && self.0.revocations.is_known()
     }
 
-    /// Verifies an access token from memory alone.
-    pub fn verify_now(&self, token: &str) -> Result<Arc<Claims>, Refusal> {
+    /// Verifies an access token that is shown to the services of `context`, from memory alone.
+    pub fn verify_now(&self, token: &str, context: &str) -> Result<Arc<Claims>, Refusal> {
         let hash = hash(token);
         let keys = self.0.keys.load();
         let claims = match self.0.verified.get(&hash) {
@@ -116,14 +117,19 @@ impl Auth {
                 claims
             }
         };
+        // What is remembered says nothing of who was asked the first time: the audience counts at every call.
+        if !claims.is_for(context) {
+            return Err(Refusal::Invalid);
+        }
         claims.check_time(self.0.clock.now())?;
         self.0.revocations.check(&claims)?;
         Ok(claims)
     }
 
-    /// Verifies an access token. One signed with a key that is new to us waits a moment for the keys to be fetched.
-    pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Refusal> {
-        let verified = self.verify_now(token);
+    /// Verifies an access token that is shown to the services of `context`. One signed with a key that is new to us waits a moment for
+    /// the keys to be fetched.
+    pub async fn verify(&self, token: &str, context: &str) -> Result<Arc<Claims>, Refusal> {
+        let verified = self.verify_now(token, context);
         if verified != Err(Refusal::Invalid) {
             return verified;
         }
@@ -137,7 +143,7 @@ impl Auth {
             }
         };
         tokio::time::timeout(KEY_WAIT, fetched).await.ok();
-        if self.0.keys.load().is_empty() { Err(Refusal::Unknown) } else { self.verify_now(token) }
+        if self.0.keys.load().is_empty() { Err(Refusal::Unknown) } else { self.verify_now(token, context) }
     }
 
     /// A token with which `service` calls the services of the context `audience`.

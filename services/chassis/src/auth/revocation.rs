@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::{Claims, Refusal};
+use tokio::sync::Notify;
+
+use super::{Actor, Claims, Refusal};
 use crate::clock::Time;
 use crate::id::Id;
 
@@ -74,9 +76,25 @@ impl FromStr for Target {
     }
 }
 
+/// How many bells there are: so much fewer streams look up for a revocation that is not theirs.
+const BELLS: usize = 256;
+
 /// The live revocations, and whether they are known to be all.
-#[derive(Clone, Default)]
-pub struct Revocations(Arc<RwLock<Set>>);
+#[derive(Clone)]
+pub struct Revocations(Arc<Inner>);
+
+struct Inner {
+    set: RwLock<Set>,
+    /// Rung for what is revoked: sessions and accounts share them by their ids.
+    bells: Vec<Notify>,
+}
+
+impl Default for Revocations {
+    fn default() -> Revocations {
+        let bells = (0..BELLS).map(|_| Notify::new()).collect();
+        Revocations(Arc::new(Inner { set: RwLock::default(), bells }))
+    }
+}
 
 #[derive(Default)]
 struct Set {
@@ -101,7 +119,23 @@ enum Known {
 impl Revocations {
     /// Adds revocations. Nothing that is added is forgotten before it expires.
     pub fn apply(&self, revocations: &[Revocation]) {
-        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        self.add(revocations);
+        for Revocation { target, .. } in revocations {
+            match target {
+                Target::Session(id) | Target::Account { id, .. } => self.bell(*id).notify_waiters(),
+                Target::Token(_) | Target::Key(_) => self.0.bells.iter().for_each(Notify::notify_waiters),
+            }
+        }
+    }
+
+    /// Rings whenever something about this session or account is revoked, and now and then for others.
+    pub(super) fn bell(&self, id: Id) -> &Notify {
+        // The end of an id is random.
+        &self.0.bells[usize::from(id.as_bytes()[15]) % BELLS]
+    }
+
+    fn add(&self, revocations: &[Revocation]) {
+        let mut set = self.write();
         for Revocation { target, expire } in revocations {
             match target {
                 Target::Session(id) => later(set.sessions.entry(*id).or_insert(*expire), *expire),
@@ -118,7 +152,7 @@ impl Revocations {
 
     /// Notes that at this moment the set holds every live revocation.
     pub fn beat(&self) {
-        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = self.write();
         if !matches!(set.known, Known::Always) {
             // How old the news are is not a thing that tests move.
             let now = Instant::now();
@@ -128,13 +162,13 @@ impl Revocations {
 
     /// Notes that whoever revokes writes into this very set, so that it is always complete.
     pub fn set_complete(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).known = Known::Always;
+        self.write().known = Known::Always;
     }
 
     /// Forgets what expired long ago. A clock that was ahead and is set right revives nothing (F-15).
     pub fn sweep(&self, now: Time) {
         let now = now - KEPT;
-        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = self.write();
         set.sessions.retain(|_, expire| *expire > now);
         set.tokens.retain(|_, expire| *expire > now);
         set.accounts.retain(|_, (_, expire)| *expire > now);
@@ -143,7 +177,7 @@ impl Revocations {
 
     /// Refuses a token that is revoked, and every token while it can't be known which are.
     pub fn check(&self, claims: &Claims) -> Result<(), Refusal> {
-        let set = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let set = self.read();
         if set.keys.contains_key(&claims.kid) {
             // The session lives on and has other tokens.
             return Err(Refusal::Stale);
@@ -151,8 +185,15 @@ impl Revocations {
         if set.tokens.contains_key(&claims.jti) || set.sessions.contains_key(&claims.sid) {
             return Err(Refusal::Revoked);
         }
-        if set.accounts.get(&claims.sub).is_some_and(|(epoch, _)| claims.epoch < *epoch) {
+        let is_stale = |id: &Id, known: i64| set.accounts.get(id).is_some_and(|(epoch, _)| known < *epoch);
+        if is_stale(&claims.sub, claims.epoch) {
             return Err(Refusal::Stale);
+        }
+        if let Some(Actor::Administrator { account_id, session_id, epoch }) = &claims.act
+            && (set.sessions.contains_key(session_id) || is_stale(account_id, *epoch))
+        {
+            // Who acts has lost the right to: no refresh brings it back.
+            return Err(Refusal::Revoked);
         }
         match set.known {
             Known::Always => Ok(()),
@@ -161,9 +202,17 @@ impl Revocations {
         }
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Set> {
+        self.0.set.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Set> {
+        self.0.set.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it is known at this moment what is revoked.
     pub fn is_known(&self) -> bool {
-        let set = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let set = self.read();
         match set.known {
             Known::Always => true,
             Known::At(moment) => moment.elapsed() < UNKNOWN_AFTER,

@@ -1,11 +1,12 @@
 //! Tokens: what is in one, and how its text is read.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Refusal;
 use crate::clock::{Time, unix_seconds};
@@ -39,12 +40,88 @@ pub struct Claims {
     pub nbf: i64,
     pub exp: i64,
     pub jti: String,
+    /// How the session was begun, RFC 8176.
+    #[serde(default)]
+    pub amr: Vec<String>,
+    /// Who acts, if not the account itself, RFC 8693.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
     /// The key that signed it, from the header.
     #[serde(skip)]
     pub kid: String,
 }
 
+/// Who acts for an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ActClaim", into = "ActClaim")]
+pub enum Actor {
+    /// A client of the operator's, by its name.
+    Client(String),
+    /// An administrator. What ends their session or changes their account ends this token.
+    Administrator { account_id: Id, session_id: Id, epoch: i64 },
+}
+
+impl fmt::Display for Actor {
+    /// What the owner reads in the list of sessions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Client(name) => write!(f, "client {name}"),
+            Actor::Administrator { .. } => f.write_str("administrator"),
+        }
+    }
+}
+
+/// An actor as the claim `act` has it: `client:NAME`, or the account, session and epoch of an administrator.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActClaim {
+    sub: String,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    epoch: Option<i64>,
+}
+
+impl TryFrom<ActClaim> for Actor {
+    type Error = &'static str;
+
+    fn try_from(claim: ActClaim) -> Result<Actor, &'static str> {
+        const WRONG: &str = "`act` names neither a client nor an administrator";
+        match (claim.sub.strip_prefix("client:"), claim.sid, claim.epoch) {
+            (Some(name), None, None) if !name.is_empty() => Ok(Actor::Client(name.to_owned())),
+            (None, Some(session), Some(epoch)) => {
+                let account_id = claim.sub.parse().map_err(|_| WRONG)?;
+                let session_id = session.parse().map_err(|_| WRONG)?;
+                Ok(Actor::Administrator { account_id, session_id, epoch })
+            }
+            _ => Err(WRONG),
+        }
+    }
+}
+
+impl From<Actor> for ActClaim {
+    fn from(actor: Actor) -> ActClaim {
+        match actor {
+            Actor::Client(name) => ActClaim { sub: format!("client:{name}"), sid: None, epoch: None },
+            Actor::Administrator { account_id, session_id, epoch } => {
+                ActClaim { sub: account_id.to_string(), sid: Some(session_id.to_string()), epoch: Some(epoch) }
+            }
+        }
+    }
+}
+
 impl Claims {
+    /// Whether the services of `context` may take the token: people's tokens are for all, a narrowed one is for one.
+    pub fn is_for(&self, context: &str) -> bool {
+        self.aud == AUDIENCE || self.aud == context
+    }
+
+    /// Whether the token is a person's own and whole. What it opens may stay open for as long as the session lives; what a lesser
+    /// token opens ends with the token.
+    pub fn is_whole(&self) -> bool {
+        self.act.is_none() && self.aud == AUDIENCE
+    }
+
     /// Whether the token's time has come and is not over. A verifier's clock may be a little behind.
     pub fn check_time(&self, now: Time) -> Result<(), Refusal> {
         let now = unix_seconds(now);
@@ -92,14 +169,14 @@ impl KeySet {
         self.0.contains_key(kid)
     }
 
-    /// Verifies an access token's signature and the claims that do not change with time.
+    /// Verifies an access token's signature and the claims that do not change with time or with who is asked.
     pub fn decode(&self, token: &str) -> Result<Claims, Refusal> {
         let header = header(token, "EdDSA", ACCESS_TYPE)?;
         let kid = header.kid.ok_or(Refusal::Invalid)?;
         let key = self.0.get(&kid).ok_or(Refusal::Invalid)?;
         let mut claims: Claims = verified(token, key, Algorithm::EdDSA)?;
         claims.kid = kid;
-        if claims.iss != ISSUER || claims.aud != AUDIENCE || claims.jti.is_empty() {
+        if claims.iss != ISSUER || claims.aud.is_empty() || claims.jti.is_empty() {
             return Err(Refusal::Invalid);
         }
         Ok(claims)
@@ -172,6 +249,11 @@ fn verified<T: serde::de::DeserializeOwned>(token: &str, key: &DecodingKey, alg:
     rules.validate_exp = false;
     rules.validate_aud = false;
     jsonwebtoken::decode::<T>(token, key, &rules).map(|data| data.claims).map_err(|_| Refusal::Invalid)
+}
+
+/// A claim that may be left out, but is no null.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 mod text {
