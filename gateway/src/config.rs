@@ -116,16 +116,8 @@ pub struct Config {
     )]
     pub rate_per_account: std::num::NonZeroU32,
 
-    /// Sign-ins per minute that may fail from one address, and sign-ins from there at the same time. Those that succeed do not count
-    #[arg(
-        long = "gateway-failed-sign-ins-per-minute",
-        id = "gateway_failed_sign_ins_per_minute",
-        env = "QUARTET_GATEWAY_FAILED_SIGN_INS_PER_MINUTE",
-        default_value = "20"
-    )]
-    pub failed_sign_ins_per_minute: std::num::NonZeroU32,
-
-    /// Calls per minute from one address that send a mail: registrations, activations sent again, resets
+    /// Calls per minute from one address that send a mail: registrations, activations sent again, resets, sign-in codes,
+    /// changes of an address
     #[arg(
         long = "gateway-mails-per-minute",
         id = "gateway_mails_per_minute",

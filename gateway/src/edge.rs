@@ -22,10 +22,10 @@ use tower_http::cors::CorsLayer;
 use crate::config::Config;
 use crate::ending::ending;
 use crate::headers::{RequestIds, strip_ours};
-use crate::limit::{Accounts, Client, Peers, SignIn, Turn};
+use crate::limit::{Accounts, Client, Peers, Turn};
 use crate::meter::{Meter, code};
 use crate::pages::Jwks;
-use crate::route::{Destination, Kind, Method, Table, Token};
+use crate::route::{Destination, Method, Table, Token};
 use crate::size::{Limited, too_large};
 use crate::target::Target;
 use crate::tls::Tls;
@@ -70,7 +70,6 @@ struct Call {
     client: Arc<Client>,
     permit: Permit,
     turn: Turn,
-    sign_in: Option<SignIn>,
     time: Option<Duration>,
 }
 
@@ -113,9 +112,11 @@ impl Edge {
         let permit = self.enter()?;
         let client = self.shared.peers.behind(client, headers);
         let turn = client.begin_call()?;
-        let sign_in = count(method.kind, &client)?;
+        if method.sends_mail {
+            client.check_mail()?;
+        }
         let time = time(method, headers)?;
-        Ok(Call { method: method.clone(), client, permit, turn, sign_in, time })
+        Ok(Call { method: method.clone(), client, permit, turn, time })
     }
 
     fn pass<B>(
@@ -155,7 +156,7 @@ impl Edge {
     }
 
     async fn finish(&self, call: Call, answer: Answer, exceeded: &AtomicBool) -> Result<Response<Body>, Failure> {
-        let Call { method, permit, turn, sign_in, time, .. } = call;
+        let Call { method, permit, turn, time, .. } = call;
         let deadline = time.and_then(|time| tokio::time::Instant::now().checked_add(time));
         let answer = match time {
             // A unary call of this process has its deadline from its guard.
@@ -169,11 +170,6 @@ impl Edge {
         let code = code(answer.headers());
         if code != Code::Ok && exceeded.load(Ordering::Relaxed) {
             return Err(too_large(method.message_limit));
-        }
-        if let Some(sign_in) = sign_in
-            && code != Code::Unauthenticated
-        {
-            sign_in.forgive();
         }
         if method.has_stream_answer {
             return Ok(answer.map(|body| ending(body, deadline, &self.shared.drain)));
@@ -242,15 +238,6 @@ struct Permit(Arc<Shared>);
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts a call of a kind that its client may do less often.
-fn count(kind: Kind, client: &Client) -> Result<Option<SignIn>, Failure> {
-    match kind {
-        Kind::Plain => Ok(None),
-        Kind::Mail => client.check_mail().map(|()| None),
-        Kind::SignIn => client.begin_sign_in().map(Some),
     }
 }
 

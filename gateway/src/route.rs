@@ -15,13 +15,13 @@ use crate::meter::Meter;
 const MESSAGE: usize = 4 << 20;
 /// Rpcs that take longer ones: their content and a little around it.
 const LONGER: [(&str, usize); 1] = [("/quartet.catalogue.v1.ImportService/ImportMovieFile", 17 << 20)];
-/// Rpcs that are tried again and again by who guesses passwords.
-const SIGN_INS: [&str; 1] = ["/quartet.identity.v1.SessionService/SignIn"];
 /// Rpcs that send a mail to whatever address they are given.
-const MAILS: [&str; 3] = [
+const MAILS: [&str; 5] = [
     "/quartet.identity.v1.AccountService/Register",
     "/quartet.identity.v1.AccountService/ResendActivation",
     "/quartet.identity.v1.AccountService/RequestPasswordReset",
+    "/quartet.identity.v1.SessionService/RequestSignInCode",
+    "/quartet.identity.v1.EmailChangeService/RequestEmailChange",
 ];
 /// What the gateway answers by itself: path, whether it is unary.
 const OWN: [(&str, bool); 4] = [
@@ -40,7 +40,7 @@ pub struct Method {
     /// The context that it goes to, as tokens name it: `identity`.
     pub context: String,
     pub token: Token,
-    pub kind: Kind,
+    pub sends_mail: bool,
     pub is_unary: bool,
     pub has_stream_answer: bool,
     /// The longest message of a request, in bytes.
@@ -64,14 +64,6 @@ pub enum Token {
     /// A bad one is refused, none is fine.
     Optional,
     Needed,
-}
-
-/// What beside calls in general is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Plain,
-    SignIn,
-    Mail,
 }
 
 impl Table {
@@ -120,7 +112,7 @@ impl Table {
 
     /// The rpcs that are named above must be in the contracts: a renamed one must not lose its limit in silence.
     fn check(&self, packages: &[String]) -> anyhow::Result<()> {
-        let named = LONGER.iter().map(|(path, _)| *path).chain(SIGN_INS).chain(MAILS);
+        let named = LONGER.iter().map(|(path, _)| *path).chain(MAILS);
         for path in named {
             if packages.iter().any(|package| is_in(path, package)) && !self.0.contains_key(path) {
                 bail!("the gateway names `{path}`, which is in no contract");
@@ -134,18 +126,13 @@ impl Table {
 
 impl Method {
     fn new(path: &str, destination: Destination, token: Token, is_unary: bool) -> Method {
-        let kind = match path {
-            _ if SIGN_INS.contains(&path) => Kind::SignIn,
-            _ if MAILS.contains(&path) => Kind::Mail,
-            _ => Kind::Plain,
-        };
         let longer = LONGER.iter().find(|(longer, _)| *longer == path);
         let message_limit = longer.map_or(MESSAGE, |(_, limit)| *limit);
         Method {
             destination,
             context: String::new(),
             token,
-            kind,
+            sends_mail: MAILS.contains(&path),
             is_unary,
             has_stream_answer: !is_unary,
             message_limit,

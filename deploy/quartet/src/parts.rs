@@ -7,6 +7,7 @@ use quartet_chassis::clock::Clock;
 use quartet_chassis::crypt::MasterKey;
 use quartet_chassis::parts::{Faults, Limits, Parts};
 use quartet_chassis::random;
+use quartet_chassis::throttle::Throttle;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,11 +75,13 @@ fn clock(options: &Options, home: Option<&Home>) -> anyhow::Result<Clock> {
 }
 
 fn parts(clock: Clock, master: MasterKey, auth: Auth, bus: Bus) -> Parts {
+    let throttle = Throttle::new(&bus, &clock);
     Parts {
         clock,
         master,
         auth,
         bus,
+        throttle,
         faults: Faults::default(),
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),

@@ -127,8 +127,11 @@ pub struct Trial {
 const TRIAL_DEFAULTS: &[(&str, &str)] = &[
     ("identity_bcrypt_cost", "4"),
     ("identity_mails_per_hour", "1000"),
+    ("identity_failed_sign_ins", "1000000"),
+    ("identity_failed_sign_ins_per_minute", "60000"),
+    ("identity_failed_sign_ins_per_account", "1000000"),
+    ("identity_failed_accounts_per_network", "0"),
     ("gateway_connections_per_address", "10000"),
-    ("gateway_failed_sign_ins_per_minute", "1000000"),
     ("gateway_mails_per_minute", "1000000"),
     ("gateway_calls_per_address", "8192"),
     ("gateway_rate_per_address", "1000000"),

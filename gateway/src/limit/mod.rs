@@ -1,7 +1,6 @@
 //! How much one client may do.
 
 mod accounts;
-mod budget;
 mod network;
 mod peers;
 
@@ -13,7 +12,7 @@ use tonic::Code;
 
 pub use self::accounts::Accounts;
 pub use self::network::{Network, NotANetwork};
-pub use self::peers::{Client, Connected, Peers, SignIn, Turn};
+pub use self::peers::{Client, Connected, Peers, Turn};
 
 /// The answer to a call too many.
 fn rate_limited(what: &str, wait: Duration) -> Failure {

@@ -11,7 +11,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderValue};
 use quartet_chassis::failure::Failure;
 
-use super::budget::Budget;
 use super::{Network, rate_limited};
 use crate::config::Config;
 use crate::headers;
@@ -38,7 +37,6 @@ struct Known {
 struct Peer {
     calls: DefaultDirectRateLimiter,
     mails: DefaultDirectRateLimiter,
-    sign_ins: Budget,
     open: AtomicUsize,
     in_progress: AtomicUsize,
     most_in_progress: usize,
@@ -128,7 +126,6 @@ impl Peer {
         Peer {
             calls: RateLimiter::direct(Quota::per_second(config.rate_per_address)),
             mails: RateLimiter::direct(Quota::per_minute(config.mails_per_minute)),
-            sign_ins: Budget::new(config.failed_sign_ins_per_minute, now),
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
             most_in_progress: config.calls_per_address,
@@ -157,13 +154,6 @@ impl Client {
     pub fn check_mail(&self) -> Result<(), Failure> {
         check(&self.peer.mails, "calls that send a mail")
     }
-
-    /// Begins a sign-in. It counts unless it turns out not to have failed.
-    pub fn begin_sign_in(&self) -> Result<SignIn, Failure> {
-        let taken = self.peer.sign_ins.take(Instant::now());
-        taken.map_err(|wait| rate_limited("failed sign-ins", wait))?;
-        Ok(SignIn { peer: self.peer.clone() })
-    }
 }
 
 fn check(limiter: &DefaultDirectRateLimiter, what: &str) -> Result<(), Failure> {
@@ -179,17 +169,5 @@ pub struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.peer.in_progress.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A sign-in on its way.
-pub struct SignIn {
-    peer: Arc<Peer>,
-}
-
-impl SignIn {
-    /// It did not fail for a wrong password, so it does not count.
-    pub fn forgive(self) {
-        self.peer.sign_ins.give_back();
     }
 }

@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use redis::{AsyncCommands as _, Client, RedisError};
+use redis::{AsyncCommands as _, Client, Cmd, FromRedisValue, RedisError};
 use tokio_stream::StreamExt as _;
 
 use crate::auth::{KEPT, Revocation, Revocations};
 use crate::clock::{Clock, Time};
+use crate::id::Id;
 
 /// How long Redis may take to answer before it counts as away.
 const ANSWER: Duration = Duration::from_millis(400);
@@ -34,6 +35,7 @@ pub struct RedisBus {
     client: Client,
     manager: ConnectionManager,
     clock: Clock,
+    prefix: String,
     set: String,
     channel: String,
 }
@@ -56,9 +58,21 @@ impl RedisBus {
             client,
             manager,
             clock,
+            prefix: prefix.to_owned(),
             set: format!("{prefix}:revocations"),
             channel: format!("{prefix}:revocations"),
         })
+    }
+
+    /// The name of a key of this installation's.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
+    /// Asks one thing, and waits no longer than for anything else.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BusError> {
+        let mut redis = self.manager.clone();
+        bounded(command.query_async(&mut redis)).await
     }
 
     /// Follows the revocations into `revocations` for as long as Redis tells them: subscribes, waits until that is confirmed, takes
@@ -161,6 +175,30 @@ impl Bus {
             pipe.query_async(&mut connection).await
         })
         .await
+    }
+
+    /// Removes from Redis what names an account: the revocations of its older epochs. Its sessions are revoked one by one.
+    pub async fn forget(&self, account: Id) -> Result<(), BusError> {
+        let Bus::Redis(redis) = self else { return Ok(()) };
+        let (mut cursor, pattern) = (0u64, format!("account:{account}:*"));
+        loop {
+            let mut connection = redis.manager.clone();
+            let (next, found): (u64, Vec<String>) = bounded(async {
+                let mut scan = redis::cmd("ZSCAN");
+                scan.arg(&redis.set).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
+                scan.query_async(&mut connection).await
+            })
+            .await?;
+            // Members and their scores take turns.
+            let members: Vec<String> = found.into_iter().step_by(2).collect();
+            if !members.is_empty() {
+                let _: i64 = bounded(connection.zrem(&redis.set, members)).await?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::auth::Auth;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::crypt::MasterKey;
+use crate::throttle::Throttle;
 pub use crate::faults::Faults;
 
 /// The shared parts of a process.
@@ -16,6 +17,8 @@ pub struct Parts {
     pub master: MasterKey,
     pub auth: Auth,
     pub bus: Bus,
+    /// How often somebody may do something.
+    pub throttle: Throttle,
     pub faults: Faults,
     /// Cancelled when the process is to stop: workers end, streams tell their clients to resume elsewhere.
     pub stopping: CancellationToken,

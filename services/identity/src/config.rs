@@ -4,6 +4,10 @@ use chrono::TimeDelta;
 use clap::{ArgAction, Args, ValueEnum};
 use secrecy::SecretString;
 
+use crate::token::LONGEST_LIFE;
+
+use crate::store::erasure::IDENTITY;
+
 /// Settings of accounts, sessions and keys.
 #[derive(Args, Debug, Clone)]
 #[group(skip)]
@@ -72,6 +76,16 @@ pub struct Config {
     )]
     pub password_length: u16,
 
+    /// Who may list the others and see their names and pictures.
+    #[arg(
+        id = "identity_directory",
+        long = "identity-directory",
+        env = "QUARTET_IDENTITY_DIRECTORY",
+        value_enum,
+        default_value_t = Audience::Members
+    )]
+    pub directory: Audience,
+
     /// The cost of a password's hash: one more takes twice as long. Below 12 only for tests.
     #[arg(
         id = "identity_bcrypt_cost",
@@ -115,6 +129,64 @@ pub struct Config {
         value_parser = clap::value_parser!(i32).range(1..=1000)
     )]
     pub mails_per_hour: i32,
+
+    /// How many sign-ins with a wrong password one address (IPv6: one /64) may try at once. Those that succeed do not count, and a device
+    /// that the account knows has tries of its own.
+    #[arg(
+        id = "identity_failed_sign_ins",
+        long = "identity-failed-sign-ins",
+        env = "QUARTET_IDENTITY_FAILED_SIGN_INS",
+        value_name = "COUNT",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub failed_sign_ins: u32,
+
+    /// How many more of them each minute brings.
+    #[arg(
+        id = "identity_failed_sign_ins_per_minute",
+        long = "identity-failed-sign-ins-per-minute",
+        env = "QUARTET_IDENTITY_FAILED_SIGN_INS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=60_000)
+    )]
+    pub failed_sign_ins_per_minute: u32,
+
+    /// How many wrong passwords of one account reach the hash, from wherever they come. Then a known device, a mailed code and a
+    /// password reset are the ways in.
+    #[arg(
+        id = "identity_failed_sign_ins_per_account",
+        long = "identity-failed-sign-ins-per-account",
+        env = "QUARTET_IDENTITY_FAILED_SIGN_INS_PER_ACCOUNT",
+        value_name = "COUNT",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub failed_sign_ins_per_account: u32,
+
+    /// After how many hours each one more of them may.
+    #[arg(
+        id = "identity_failed_sign_in_hours",
+        long = "identity-failed-sign-in-hours",
+        env = "QUARTET_IDENTITY_FAILED_SIGN_IN_HOURS",
+        value_name = "HOURS",
+        default_value_t = 6,
+        value_parser = clap::value_parser!(u32).range(1..=720)
+    )]
+    pub failed_sign_in_hours: u32,
+
+    /// At how many accounts one network (IPv4: /24, IPv6: /64) may fail within three hours before it gets to no others: that is how
+    /// lists of stolen passwords are tried. 0 for any number, where one such network holds everybody.
+    #[arg(
+        id = "identity_failed_accounts_per_network",
+        long = "identity-failed-accounts-per-network",
+        env = "QUARTET_IDENTITY_FAILED_ACCOUNTS_PER_NETWORK",
+        value_name = "COUNT",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u32).range(0..=100_000)
+    )]
+    pub failed_accounts_per_network: u32,
 
     /// How long an access token lives, in seconds.
     #[arg(
@@ -180,6 +252,30 @@ pub struct Config {
         default_value_t = 30
     )]
     pub key_days: u16,
+
+    /// The services that must have removed an account's data before the account itself is erased, separated by commas. Empty for
+    /// identity alone.
+    #[arg(
+        id = "identity_erasure_contexts",
+        long = "identity-erasure-contexts",
+        env = "QUARTET_IDENTITY_ERASURE_CONTEXTS",
+        value_name = "NAMES",
+        default_value = "catalogue",
+        value_delimiter = ',',
+        value_parser = erasure_context
+    )]
+    pub erasure_contexts: Vec<String>,
+
+    /// How many days the audit log of administrative acts goes back.
+    #[arg(
+        id = "identity_audit_days",
+        long = "identity-audit-days",
+        env = "QUARTET_IDENTITY_AUDIT_DAYS",
+        value_name = "DAYS",
+        default_value_t = 365,
+        value_parser = clap::value_parser!(u16).range(1..=3650)
+    )]
+    pub audit_days: u16,
 }
 
 /// What a new password must be.
@@ -191,7 +287,24 @@ pub enum PolicyKind {
     Length,
 }
 
+/// Whom the directory is open to.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody who is signed in.
+    Members,
+    /// Administrators only.
+    Admin,
+}
+
 impl Config {
+    /// Who must report what was removed before an account is erased, each once.
+    pub fn erasure_contexts(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.erasure_contexts.iter().filter(|name| !name.is_empty()).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// How long an access token lives.
     pub fn access_token_life(&self) -> TimeDelta {
         TimeDelta::seconds(i64::from(self.access_token_seconds))
@@ -207,9 +320,17 @@ impl Config {
         TimeDelta::days(i64::from(self.session_days))
     }
 
-    /// How long a revocation of a token must be remembered: until the last one made before it has ended.
+    /// How long a revocation of a token must be remembered: until the last one made before it has ended, also those for others.
     pub fn revocation_life(&self) -> TimeDelta {
-        self.access_token_life() + TimeDelta::seconds(60)
+        self.access_token_life().max(LONGEST_LIFE) + TimeDelta::seconds(60)
+    }
+}
+
+fn erasure_context(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    match name.len() <= 32 && name != IDENTITY && name.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        true => Ok(name.to_owned()),
+        false => Err("must be the names of other services, such as `catalogue,media`".to_owned()),
     }
 }
 

@@ -1,25 +1,19 @@
 //! Refresh tokens, and what is to become of a session whose token comes back.
 //!
 //! A refresh token is a JWT that only identity can make and read. Every claim comes from the session's row, nothing from chance: the
-//! same generation always gives the same bytes. So a token is checked by making it again, and a lost answer can be given again.
+//! same generation always gives the same bytes. So a lost answer can be given again.
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use quartet_chassis::auth::ISSUER;
 use quartet_chassis::clock::{Time, unix_seconds};
-use quartet_chassis::crypt::equal;
 use quartet_chassis::id::Id;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::own_token::OwnTokens;
 
-/// A longer text is no refresh token.
-const LENGTH: usize = 1024;
 /// After the grace, a replaced token is refused without harm for so long: clocks differ, and mails about theft must be true.
 const MERCY: TimeDelta = TimeDelta::seconds(30);
-const HEADER: &str = r#"{"alg":"HS256","typ":"refresh","kid":"1"}"#;
 
 /// What a refresh token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,19 +52,16 @@ pub struct Generation {
 
 /// Makes and reads refresh tokens.
 #[derive(Clone)]
-pub struct RefreshKey {
-    key: hmac::Key,
-    header: String,
-}
+pub struct RefreshKey(OwnTokens);
 
 impl RefreshKey {
     pub fn new(key: &[u8]) -> RefreshKey {
-        RefreshKey { key: hmac::Key::new(hmac::HMAC_SHA256, key), header: URL_SAFE_NO_PAD.encode(HEADER) }
+        RefreshKey(OwnTokens::new("refresh", key))
     }
 
     /// The token of a generation.
     pub fn token(&self, generation: &Generation) -> Result<String, Error> {
-        self.sign(&RefreshClaims {
+        self.0.sign(&RefreshClaims {
             iss: ISSUER.to_owned(),
             sub: generation.account_id.to_string(),
             sid: generation.session_id.to_string(),
@@ -83,33 +74,13 @@ impl RefreshKey {
     /// Reads a token. Only the very text that [`token`](Self::token) made is one: cut, lengthened or rewritten it is refused, and
     /// none of it costs a query.
     pub fn read(&self, token: &str, now: Time) -> Result<Presented, Error> {
-        let claims = claims(token).ok_or(Error::RefreshTokenInvalid)?;
-        if !equal(self.sign(&claims)?.as_bytes(), token.as_bytes()) {
-            return Err(Error::RefreshTokenInvalid);
-        }
+        let claims: RefreshClaims = self.0.read(token).ok_or(Error::RefreshTokenInvalid)?;
         if claims.exp <= unix_seconds(now) {
             return Err(Error::RefreshTokenExpired);
         }
         let id = |text: &str| text.parse::<Id>().map_err(|_| Error::RefreshTokenInvalid);
         Ok(Presented { account_id: id(&claims.sub)?, session_id: id(&claims.sid)?, generation: claims.generation })
     }
-
-    fn sign(&self, claims: &RefreshClaims) -> Result<String, Error> {
-        let claims = serde_json::to_vec(claims).map_err(Error::defect)?;
-        let mut token = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(claims));
-        let tag = hmac::sign(&self.key, token.as_bytes());
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(tag, &mut token);
-        Ok(token)
-    }
-}
-
-fn claims(token: &str) -> Option<RefreshClaims> {
-    if token.len() > LENGTH {
-        return None;
-    }
-    let payload = token.split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
 /// What becomes of a token that is not the session's newest.

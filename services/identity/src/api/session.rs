@@ -1,7 +1,7 @@
 //! Sessions: signing in, staying so, signing out.
 
 use quartet_chassis::auth::{Auth, Refusal};
-use quartet_chassis::caller::{Caller, Client};
+use quartet_chassis::caller::{Caller, Client, ServiceCaller};
 use quartet_chassis::clock::{from_unix_seconds, timestamp};
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::id::Id;
@@ -10,34 +10,37 @@ use quartet_proto::identity::v1::session_service_server::SessionService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::issue_token::Issuer;
+use super::session_view::{Tokens, device_name, position, session_id, session_page, sign_in_proof};
+use crate::authenticate::Authenticator;
+use crate::challenge::{Proof, Purpose};
+use crate::device::Device;
 use crate::email::Email;
 use crate::error::Error;
-use crate::hasher::{Hasher, Verdict};
 use crate::keys::Keys;
 use crate::password::Password;
 use crate::refresh::RefreshKey;
+use crate::security::{Outcome, note};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
-use crate::store::session::{Refreshed, SessionRow};
+use crate::store::session::{Beginning, Begun, Refreshed, SessionRow};
 use crate::token::Subject;
 
 const SIGN_IN_FAILED: &str = "An error occurred while processing the request.";
+const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
 const BEARER: &str = "bearer";
+/// Ways to show who one is, RFC 8176.
+const PASSWORD: &str = "pwd";
+const MAILED: &str = "otp";
 
 /// The rpcs of sessions.
 pub struct SessionApi {
     pub store: Store,
-    pub hasher: Hasher,
+    pub authenticator: Authenticator,
     pub keys: Keys,
     pub refresh_key: RefreshKey,
     pub auth: Auth,
-}
-
-/// A session's tokens.
-struct Tokens {
-    access: String,
-    expires_in_seconds: i32,
-    refresh: String,
+    pub issuer: Issuer,
 }
 
 #[tonic::async_trait]
@@ -48,27 +51,72 @@ impl SessionService for SessionApi {
         let mut fields = Fields::default();
         let email = fields.take("email", Email::parse(&request.email));
         let password = fields.take("password", Password::given(request.password));
-        let (Some(email), Some(password)) = (email, password) else { return Err(Error::from(fields).into()) };
-
-        let saying = |error: Error| error.saying(SIGN_IN_FAILED);
-        let (row, standing) = self.authenticate(&email, password, &client).await.map_err(saying)?;
-        let tokens = self.tokens(&row, standing).await.map_err(saying)?;
+        let device_name = fields.take("device_name", device_name(request.device_name));
+        let (Some(email), Some(password), Some(device_name)) = (email, password, device_name) else {
+            return Err(Error::from(fields).into());
+        };
+        let known = Known { device_token: request.device_token, device_name };
+        let signed_in = self.with_password(&email, password, known, &client).await;
+        let (begun, tokens) = signed_in.map_err(|error| error.saying(SIGN_IN_FAILED))?;
         Ok(Response::new(SignInResponse {
             access_token: tokens.access,
             refresh_token: tokens.refresh,
             token_type: BEARER.to_owned(),
             expires_in_seconds: tokens.expires_in_seconds,
-            session_id: row.id.to_string(),
-            account_id: row.account_id.to_string(),
+            session_id: begun.session.id.to_string(),
+            account_id: begun.session.account_id.to_string(),
+            device_token: self.device_token(&begun)?,
+        }))
+    }
+
+    async fn request_sign_in_code(
+        &self,
+        request: Request<RequestSignInCodeRequest>,
+    ) -> Result<Response<RequestSignInCodeResponse>, Status> {
+        let mut fields = Fields::default();
+        let email = fields.take("email", Email::parse(&request.into_inner().email));
+        let Some(email) = email else { return Err(Error::from(fields).into()) };
+        self.store.request_challenge(&email, Purpose::SignIn).await?;
+        Ok(Response::new(RequestSignInCodeResponse { message: INSTRUCTIONS.to_owned() }))
+    }
+
+    async fn sign_in_with_code(
+        &self,
+        request: Request<SignInWithCodeRequest>,
+    ) -> Result<Response<SignInWithCodeResponse>, Status> {
+        let client = Client::of(&request);
+        let request = request.into_inner();
+        let mut fields = Fields::default();
+        let email = fields.take("email", Email::parse(&request.email));
+        let proof = sign_in_proof(&mut fields, request.proof);
+        let device_name = fields.take("device_name", device_name(request.device_name));
+        let (Some(email), Some(proof), Some(device_name)) = (email, proof, device_name) else {
+            return Err(Error::from(fields).into());
+        };
+        let known = Known { device_token: request.device_token, device_name };
+        let signed_in = self.with_code(&email, proof, known, &client).await;
+        let (begun, tokens) = signed_in.map_err(|error| error.saying(SIGN_IN_FAILED))?;
+        Ok(Response::new(SignInWithCodeResponse {
+            access_token: tokens.access,
+            refresh_token: tokens.refresh,
+            token_type: BEARER.to_owned(),
+            expires_in_seconds: tokens.expires_in_seconds,
+            session_id: begun.session.id.to_string(),
+            account_id: begun.session.account_id.to_string(),
+            device_token: self.device_token(&begun)?,
         }))
     }
 
     async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<RefreshResponse>, Status> {
+        let client = Client::of(&request);
         let presented = self.refresh_key.read(&request.into_inner().refresh_token, self.store.now())?;
         let (row, standing) = match self.store.refresh(&presented).await? {
             Refreshed::Live(row, standing) => (row, standing),
             Refreshed::Superseded => return Err(Error::RefreshTokenSuperseded.into()),
-            Refreshed::Reused => return Err(Error::RefreshTokenReused.into()),
+            Refreshed::Reused(account) => {
+                note("refresh_token_reused", Outcome::Refused, Some(account), &client);
+                return Err(Error::RefreshTokenReused.into());
+            }
             Refreshed::Expired => return Err(Error::RefreshTokenExpired.into()),
             Refreshed::NotFound => return Err(Error::RefreshTokenNotFound.into()),
             Refreshed::AccountNotFound => return Err(Error::AccountNotFound.into()),
@@ -85,8 +133,8 @@ impl SessionService for SessionApi {
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        self.store.end_session(caller.account_id, caller.session_id).await.map_err(Error::from)?;
+        let (caller, client) = (Caller::of(&request)?, Client::of(&request));
+        self.end(&caller, caller.session_id, &client).await?;
         Ok(Response::new(SignOutResponse {}))
     }
 
@@ -102,24 +150,20 @@ impl SessionService for SessionApi {
         let (Some(size), Some(after)) = (size, after) else { return Err(Error::from(fields).into()) };
 
         // One more than asked for shows whether there is another page.
-        let mut rows = self.store.sessions(caller.account_id, after, size + 1).await.map_err(Error::from)?;
-        let more = rows.len() as i64 > size;
-        rows.truncate(size as usize);
-        let last = rows.last().filter(|_| more).map(|row| page::encode(&row.id.to_string()));
-        let sessions = rows.into_iter().map(|row| session(row, caller.session_id)).collect();
-        Ok(Response::new(ListSessionsResponse { sessions, next_page_token: last.unwrap_or_default() }))
+        let rows = self.store.sessions(caller.account_id, after, size + 1).await.map_err(Error::from)?;
+        Ok(Response::new(session_page(rows, size, caller.session_id)))
     }
 
     async fn revoke_session(
         &self,
         request: Request<RevokeSessionRequest>,
     ) -> Result<Response<RevokeSessionResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let mut fields = Fields::default();
-        let id = fields.take("session_id", request.into_inner().session_id.parse::<Id>());
-        let Some(id) = id else { return Err(Error::from(fields).into()) };
-
-        if !self.store.end_session(caller.account_id, id).await.map_err(Error::from)? {
+        let (caller, client) = (Caller::of(&request)?, Client::of(&request));
+        let id = session_id(&request.into_inner().session_id)?;
+        if id != caller.session_id {
+            owner_only(&caller)?;
+        }
+        if !self.end(&caller, id, &client).await? {
             return Err(Error::SessionNotFound.into());
         }
         Ok(Response::new(RevokeSessionResponse {}))
@@ -129,14 +173,23 @@ impl SessionService for SessionApi {
         &self,
         request: Request<RevokeAllSessionsRequest>,
     ) -> Result<Response<RevokeAllSessionsResponse>, Status> {
-        let caller = Caller::of(&request)?;
+        let (caller, client) = (Caller::of(&request)?, Client::of(&request));
+        owner_only(&caller)?;
         let keep = request.into_inner().keep_current.then_some(caller.session_id);
         let count = self.store.end_all_sessions(caller.account_id, keep).await.map_err(Error::from)?;
+        let pseudonym = self.store.pseudonym(caller.account_id).await.map_err(Error::from)?;
+        note("sessions_ended", Outcome::Done, pseudonym, &client);
         Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) }))
     }
 
+    async fn issue_token(&self, request: Request<IssueTokenRequest>) -> Result<Response<IssueTokenResponse>, Status> {
+        let (caller, client) = (Caller::find(&request), Client::of(&request));
+        Ok(Response::new(self.issuer.issue(caller, &client, request.into_inner()).await?))
+    }
+
     async fn introspect(&self, request: Request<IntrospectRequest>) -> Result<Response<IntrospectResponse>, Status> {
-        let claims = match self.auth.verify(&request.into_inner().access_token).await {
+        let ServiceCaller(asking) = ServiceCaller::of(&request)?;
+        let claims = match self.auth.verify(&request.into_inner().access_token, &asking).await {
             Ok(claims) => claims,
             Err(Refusal::Unknown) => return Err(Failure::from(Refusal::Unknown).into()),
             Err(_) => return Ok(Response::new(IntrospectResponse::default())),
@@ -153,56 +206,111 @@ impl SessionService for SessionApi {
             roles: claims.roles.clone(),
             expire_time: from_unix_seconds(claims.exp).map(timestamp),
             email: account.email,
+            actor: claims.act.as_ref().map(ToString::to_string).unwrap_or_default(),
         }))
     }
 }
 
+/// What a request says of the device that it comes from.
+struct Known {
+    device_token: String,
+    device_name: String,
+}
+
 impl SessionApi {
-    /// Checks the password and starts a session. An unknown address takes as long as a known one and answers the same; what state
-    /// an account is in learns only who has its password.
-    async fn authenticate(
+    /// Starts a session for who has the password.
+    async fn with_password(
         &self,
         email: &Email,
         password: Password,
+        known: Known,
         client: &Client,
-    ) -> Result<(SessionRow, Standing), Error> {
-        let account = self.store.account_by_email(email).await?;
-        let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let verdict = self.hasher.verify(password, stored).await?;
-        let (Some(account), Verdict::Right { renewed }) = (account, verdict) else {
-            return Err(Error::CredentialsInvalid);
-        };
-        match account.state {
-            State::Active => {}
-            State::Pending => return Err(Error::AccountNotActivated),
-            State::Deactivated | State::Suspended | State::Erasing => return Err(Error::AccountDisabled),
+    ) -> Result<(Begun, Tokens), Error> {
+        let shown = self.authenticator.password(email, password, client, Some(&known.device_token)).await?;
+        if let Err(error) = may_sign_in(shown.account.state) {
+            note("sign_in", Outcome::Refused, Some(shown.account.pseudonym), client);
+            return Err(error);
         }
-        self.store.start_session(&account, renewed, client).await?.ok_or(Error::CredentialsInvalid)
+        let beginning = Beginning {
+            renewed_hash: shown.renewed,
+            amr: PASSWORD,
+            device: shown.device,
+            device_name: known.device_name,
+            ..Beginning::default()
+        };
+        self.begin(&shown.account, beginning, client).await?.ok_or(Error::CredentialsInvalid)
+    }
+
+    /// Starts a session for who has got the mail.
+    async fn with_code(
+        &self,
+        email: &Email,
+        (proof, is_token): (Proof, bool),
+        known: Known,
+        client: &Client,
+    ) -> Result<(Begun, Tokens), Error> {
+        let account = if is_token {
+            self.store.sign_in_by_token(email, &proof).await?
+        } else {
+            self.store.sign_in_by_code(email, &proof).await?
+        };
+        let Some(account) = account else {
+            note("sign_in_with_code", Outcome::Refused, None, client);
+            return Err(Error::SignInCodeInvalid);
+        };
+        let device = self.authenticator.known_device(Some(&account), Some(&known.device_token)).await?;
+        let beginning = Beginning { amr: MAILED, device, device_name: known.device_name, ..Beginning::default() };
+        self.begin(&account, beginning, client).await?.ok_or(Error::SignInCodeInvalid)
+    }
+
+    async fn begin(
+        &self,
+        account: &AccountRow,
+        beginning: Beginning,
+        client: &Client,
+    ) -> Result<Option<(Begun, Tokens)>, Error> {
+        let Some(begun) = self.store.start_session(account, beginning, client).await? else { return Ok(None) };
+        note("sign_in", Outcome::Done, Some(account.pseudonym), client);
+        if begun.is_new_device {
+            note("new_device", Outcome::Done, Some(account.pseudonym), client);
+        }
+        let tokens = self.tokens(&begun.session, begun.standing.clone()).await?;
+        Ok(Some((begun, tokens)))
+    }
+
+    /// Ends one of the caller's sessions.
+    async fn end(&self, caller: &Caller, id: Id, client: &Client) -> Result<bool, Error> {
+        let ended = self.store.end_session(caller.account_id, id).await?;
+        if ended {
+            note("session_ended", Outcome::Done, self.store.pseudonym(caller.account_id).await?, client);
+        }
+        Ok(ended)
+    }
+
+    fn device_token(&self, begun: &Begun) -> Result<String, Error> {
+        let Some(row) = &begun.device else { return Ok(String::new()) };
+        self.authenticator.devices.token(Device { account_id: row.account_id, id: row.id }, row.create_time)
     }
 
     async fn tokens(&self, row: &SessionRow, standing: Standing) -> Result<Tokens, Error> {
         let Standing { roles, epoch, .. } = standing;
-        let subject = Subject { account_id: row.account_id, session_id: row.id, roles, epoch };
+        let amr = row.amr.split_whitespace().map(str::to_owned).collect();
+        let subject = Subject { account_id: row.account_id, session_id: row.id, roles, epoch, amr };
         let (access, expires_in_seconds) = self.keys.sign(&subject).await?;
         let refresh = self.refresh_key.token(&self.store.generation(row))?;
         Ok(Tokens { access, expires_in_seconds, refresh })
     }
 }
 
-/// Where a page begins: behind the session that the page before ended with.
-fn position(token: &str) -> Result<Option<Id>, &'static str> {
-    let text: Option<String> = page::decode(token)?;
-    text.map(|text| text.parse()).transpose().map_err(|_| page::NOT_A_TOKEN)
+/// Who acts for the owner may end the session that this is done in, and no other.
+fn owner_only(caller: &Caller) -> Result<(), Error> {
+    if caller.actor.is_some() { Err(Error::ActorRefused) } else { Ok(()) }
 }
 
-fn session(row: SessionRow, current: Id) -> Session {
-    Session {
-        session_id: row.id.to_string(),
-        create_time: Some(timestamp(row.create_time)),
-        last_use_time: Some(timestamp(row.last_use_time)),
-        expire_time: Some(timestamp(row.expire_time)),
-        client_address: row.client_address,
-        user_agent: row.user_agent,
-        current: row.id == current,
+fn may_sign_in(state: State) -> Result<(), Error> {
+    match state {
+        State::Active => Ok(()),
+        State::Pending => Err(Error::AccountNotActivated),
+        State::Deactivated | State::Suspended | State::Erasing => Err(Error::AccountDisabled),
     }
 }

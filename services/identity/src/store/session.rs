@@ -1,5 +1,6 @@
 //! Sessions. A live one has a row; an ended one has none, and for a while a revocation.
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::auth::{Revocation, Target};
@@ -11,13 +12,41 @@ use quartet_chassis::on;
 
 use super::Store;
 use super::account::{AccountRow, Standing, State, account_by_id, standing};
+use super::device::DeviceRow;
 use crate::error::Error;
-use crate::letter::Letter;
+use crate::notice::Notice;
 use crate::refresh::{Decision, Generation, Presented, decide};
 use crate::schema::{account, session};
 
-/// The most live sessions of an account. One more ends the oldest.
+/// The most live sessions of an account, and of those that others act in. One more ends the oldest.
 const SESSIONS: i64 = 100;
+
+/// How a session begins.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// The password's newer hash to store, where there is one.
+    pub renewed_hash: Option<String>,
+    /// How it was shown who it is, RFC 8176.
+    pub amr: &'static str,
+    /// The device that the account knows and that it comes from.
+    pub device: Option<Id>,
+    /// As the owner calls the device.
+    pub device_name: String,
+    /// Who acts in it if not the owner. Such a session has no refresh token and no device, and takes none of the owner's places.
+    pub actor: String,
+    /// How long it lives, if not as long as the owner's sessions do.
+    pub life: Option<TimeDelta>,
+}
+
+/// A session that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    pub session: SessionRow,
+    pub standing: Standing,
+    /// What it was begun from; none where somebody else acts in it.
+    pub device: Option<DeviceRow>,
+    pub is_new_device: bool,
+}
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = session)]
@@ -32,6 +61,10 @@ pub struct SessionRow {
     pub create_time: Time,
     pub client_address: String,
     pub user_agent: String,
+    pub device_id: Option<Id>,
+    pub device_name: String,
+    pub amr: String,
+    pub actor: String,
 }
 
 /// What came of a refresh token. A refusal that ends the session is an answer like the others, or it would be undone.
@@ -39,8 +72,8 @@ pub struct SessionRow {
 pub enum Refreshed {
     Live(SessionRow, Standing),
     Superseded,
-    /// The session is ended now.
-    Reused,
+    /// The session is ended now. Whose it was, by the pseudonym, is for the log.
+    Reused(Id),
     Expired,
     NotFound,
     AccountNotFound,
@@ -54,46 +87,103 @@ enum Explained {
 }
 
 impl Store {
-    /// Starts a session for who has shown the account's password, and stores the password's newer hash where there is one. `None`
-    /// when the account has changed since it was read.
+    /// Starts a session, and mails the owner about a device that is new. `None` when the account has changed since it was read, or is
+    /// not active.
     pub async fn start_session(
         &self,
         owner: &AccountRow,
-        renewed_hash: Option<String>,
+        beginning: Beginning,
         client: &Client,
-    ) -> Result<Option<(SessionRow, Standing)>, DbError> {
+    ) -> Result<Option<Begun>, Error> {
+        let begun = self.db.transaction(async |conn| self.begin_session(conn, owner, &beginning, client).await).await?;
+        let Some((begun, revoked)) = begun else { return Ok(None) };
+        self.committed(revoked).await;
+        Ok(Some(begun))
+    }
+
+    /// [`start_session`](Self::start_session) within a transaction; with the session comes what it ends.
+    pub(super) async fn begin_session(
+        &self,
+        conn: &mut Conn,
+        owner: &AccountRow,
+        beginning: &Beginning,
+        client: &Client,
+    ) -> Result<Option<(Begun, Vec<Revocation>)>, Error> {
+        let Some(signed_in) = self.hold_active(conn, owner, beginning.renewed_hash.clone()).await? else {
+            return Ok(None);
+        };
+        let mut session = self.new_session(owner, beginning, client);
+        let (mut device, mut is_new_device) = (None, false);
+        if session.actor.is_empty() {
+            let (row, is_new) = self.use_device(conn, owner.id, beginning.device, client).await?;
+            session.device_id = Some(row.id);
+            (device, is_new_device) = (Some(row), is_new);
+            self.note_sign_in(conn, owner, &session, is_new && signed_in.is_some()).await?;
+        }
+        on!(conn, |db| diesel::insert_into(session::table).values(&session).execute(db).await)?;
+        let surplus = self.end_surplus(conn, owner.id, !session.actor.is_empty()).await?;
+        let revoked = self.revoke(conn, surplus).await?;
+        let standing = standing(conn, owner.id).await?.ok_or(Error::AccountNotFound)?;
+        Ok(Some((Begun { session, standing, device, is_new_device }, revoked)))
+    }
+
+    /// Holds an active account's row until the transaction ends, so that no session slips by a password reset or a suspension that is
+    /// in progress, and stores the password's newer hash. Answers when it was last signed in to; `None` when the account is another
+    /// one by now.
+    async fn hold_active(
+        &self,
+        conn: &mut Conn,
+        owner: &AccountRow,
+        renewed_hash: Option<String>,
+    ) -> Result<Option<Option<Time>>, DbError> {
+        let hash = renewed_hash.unwrap_or_else(|| owner.password_hash.clone());
+        let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
+        let same = same.filter(account::state.eq(State::Active.as_str()));
+        let update = diesel::update(same).set(account::password_hash.eq(hash)).returning(account::sign_in_time);
+        let held: Option<Option<Time>> = on!(conn, |db| update.get_result(db).await.optional())?;
+        Ok(held)
+    }
+
+    fn new_session(&self, owner: &AccountRow, beginning: &Beginning, client: &Client) -> SessionRow {
         let now = self.now();
-        let row = SessionRow {
+        let (idle, life) = match beginning.life {
+            Some(life) => (life, life),
+            None => (self.rules.session_idle, self.rules.session_life),
+        };
+        SessionRow {
             id: Id::new(&self.clock),
             account_id: owner.id,
             generation: 1,
             rotate_time: now,
-            idle_expire_time: now + self.rules.session_idle,
-            expire_time: now + self.rules.session_life,
+            idle_expire_time: now + idle,
+            expire_time: now + life,
             last_use_time: now,
             create_time: now,
             client_address: client.address.map(|address| address.to_string()).unwrap_or_default(),
             user_agent: client.user_agent.chars().take(256).collect(),
-        };
-        let hash = renewed_hash.unwrap_or_else(|| owner.password_hash.clone());
-        let (started, revoked) = self
-            .db
-            .transaction(async |conn| {
-                // Waits for a password reset that is in progress, or makes it wait: no session slips by it.
-                let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
-                let same = same.filter(account::state.eq(State::Active.as_str()));
-                let change = (account::password_hash.eq(hash), account::sign_in_time.eq(now));
-                if on!(conn, |db| diesel::update(same).set(change).execute(db).await)? == 0 {
-                    return Ok((None, Vec::new()));
-                }
-                on!(conn, |db| diesel::insert_into(session::table).values(&row).execute(db).await)?;
-                let surplus = self.end_surplus(conn, owner.id).await?;
-                let revoked = self.revoke(conn, surplus).await?;
-                Ok::<_, DbError>((standing(conn, owner.id).await?.map(|standing| (row, standing)), revoked))
-            })
-            .await?;
-        self.announce(&revoked).await;
-        Ok(started)
+            device_id: None,
+            device_name: beginning.device_name.clone(),
+            amr: beginning.amr.to_owned(),
+            actor: beginning.actor.clone(),
+        }
+    }
+
+    /// Remembers when the owner signed in, and tells them where that was from a strange device.
+    async fn note_sign_in(
+        &self,
+        conn: &mut Conn,
+        owner: &AccountRow,
+        session: &SessionRow,
+        is_strange: bool,
+    ) -> Result<(), Error> {
+        let when = account::sign_in_time.eq(session.create_time);
+        on!(conn, |db| diesel::update(account::table.find(owner.id)).set(when).execute(db).await)?;
+        if !is_strange {
+            return Ok(());
+        }
+        let time = session.create_time.format("%Y-%m-%d %H:%M").to_string();
+        let (user_agent, address) = (session.user_agent.clone(), session.client_address.clone());
+        self.notify(conn, owner, Notice::NewDevice { time, user_agent, address }).await
     }
 
     /// Advances a session to its next generation: one compare-and-swap. Only when that fails, it is asked why.
@@ -117,7 +207,7 @@ impl Store {
                 }
             })
             .await?;
-        if matches!(refreshed, Refreshed::Reused) {
+        if matches!(refreshed, Refreshed::Reused(_)) {
             self.committed(revoked).await;
         }
         Ok(refreshed)
@@ -153,6 +243,14 @@ impl Store {
         let query = session::table.inner_join(account::table).filter(session::id.eq(id));
         let query = query.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
         on!(conn, |db| query.select((AccountRow::as_select(), SessionRow::as_select())).first(db).await.optional())
+    }
+
+    /// What logs call an account.
+    pub async fn pseudonym(&self, account_id: Id) -> Result<Option<Id>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let query = account::table.find(account_id).select(account::pseudonym);
+        let found: Option<Id> = on!(conn, |db| query.first(db).await.optional())?;
+        Ok(found)
     }
 
     /// Ends one of an account's sessions. False when it has no such session.
@@ -210,10 +308,12 @@ impl Store {
         Ok(ended.into_iter().map(Target::Session).collect())
     }
 
-    /// Ends the oldest of an account's live sessions beyond [`SESSIONS`]; what is to be revoked for it.
-    async fn end_surplus(&self, conn: &mut Conn, account_id: Id) -> Result<Vec<Target>, DbError> {
+    /// Ends the oldest of an account's live sessions beyond [`SESSIONS`], of the owner's own or of those that others act in; what is to
+    /// be revoked for it.
+    async fn end_surplus(&self, conn: &mut Conn, account_id: Id, of_others: bool) -> Result<Vec<Target>, DbError> {
         let now = self.now();
         let live = session::table.filter(session::account_id.eq(account_id));
+        let live = live.filter(session::actor.ne("").eq(of_others));
         let live = live.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
         let surplus = live.select(session::id).order(session::id.desc()).limit(SESSIONS).offset(SESSIONS);
         let surplus: Vec<Id> = on!(conn, |db| surplus.load(db).await)?;
@@ -262,13 +362,12 @@ impl Store {
             Decision::Superseded => refused(Refreshed::Superseded),
             Decision::Unknown => refused(Refreshed::NotFound),
             Decision::Reused => {
-                tracing::warn!(account = %owner.id, session = %row.id, "a spent refresh token was used again: the session is ended");
+                tracing::warn!(account = %owner.pseudonym, session = %row.id, "a spent refresh token was used again: the session is ended");
                 on!(conn, |db| diesel::delete(session::table.find(row.id)).execute(db).await)?;
                 let revoked = self.revoke(conn, vec![Target::Session(row.id)]).await?;
                 let began = row.create_time.date().to_string();
-                let letter = Letter::SessionEnded { to: owner.email.clone(), began, user_agent: row.user_agent };
-                self.enqueue_mail(conn, &letter).await?;
-                Ok(Explained::Refused(Refreshed::Reused, revoked))
+                self.notify(conn, owner, Notice::SessionEnded { began, user_agent: row.user_agent }).await?;
+                Ok(Explained::Refused(Refreshed::Reused(owner.pseudonym), revoked))
             }
         }
     }
