@@ -29,8 +29,9 @@ pub async fn identity(options: Options) -> anyhow::Result<Running> {
 
 pub async fn catalogue(options: Options) -> anyhow::Result<Running> {
     let (mut start, parts) = begin(&options, CATALOGUE_PORT).await?;
-    let service = quartet_catalogue::start(&options.catalogue, &parts).await?;
-    parts.follow("catalogue", Upstream::remote(&options.fleet.identity_address)?);
+    let identity = Upstream::remote(&options.fleet.identity_address)?;
+    let service = quartet_catalogue::start(&options.catalogue, &parts, identity.clone()).await?;
+    parts.follow("catalogue", identity);
     start.control(&options, None).await?;
     serve(start, &options, CATALOGUE, Upstream::Local(service.guard), service.check).await
 }

@@ -19,6 +19,8 @@ diesel::table! {
         languages -> Text,
         create_time -> Timestamp,
         update_time -> Timestamp,
+        /// The number of its last change.
+        change_number -> BigInt,
     }
 }
 
@@ -27,6 +29,8 @@ diesel::table! {
         genre_id -> Binary,
         name -> Text,
         name_key -> Text,
+        /// While it is being renamed: the name that some movies' rows still have.
+        old_name -> Nullable<Text>,
     }
 }
 
@@ -35,6 +39,8 @@ diesel::table! {
         actor_id -> Binary,
         name -> Text,
         name_key -> Text,
+        /// While it is being renamed: the name that some movies' rows still have.
+        old_name -> Nullable<Text>,
     }
 }
 
@@ -43,6 +49,8 @@ diesel::table! {
         language_id -> Binary,
         name -> Text,
         name_key -> Text,
+        /// While it is being renamed: the name that some movies' rows still have.
+        old_name -> Nullable<Text>,
     }
 }
 
@@ -51,13 +59,60 @@ diesel::table! {
         country_code -> Text,
         name -> Text,
         name_key -> Text,
+        old_name -> Nullable<Text>,
     }
 }
 
 diesel::table! {
     movie_state (state_id) {
         state_id -> Integer,
+        /// The number of the last change.
         version -> BigInt,
+        /// The number of the newest deletion that is forgotten.
+        forgotten -> BigInt,
+        /// With which version of its rules the search index is complete.
+        search_version -> Integer,
+    }
+}
+
+diesel::table! {
+    /// Movies that were deleted.
+    movie_gone (movie_id) {
+        movie_id -> Binary,
+        change_number -> BigInt,
+        delete_time -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// What is known of accounts, from identity's feed.
+    account (id) {
+        id -> Binary,
+        email -> Text,
+        first_name -> Text,
+        last_name -> Text,
+        avatar_url -> Text,
+        avatar_media_id -> Text,
+        /// `PENDING`, `ACTIVE`, `DEACTIVATED`, `SUSPENDED`.
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    /// How far a feed was taken over.
+    account_cursor (name) {
+        name -> Text,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// What was removed for accounts that were deleted, until identity has been told.
+    erasure (id) {
+        id -> Binary,
+        /// A JSON object of kinds and counts.
+        removed -> Text,
+        create_time -> Timestamp,
     }
 }
 

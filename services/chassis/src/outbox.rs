@@ -141,6 +141,26 @@ impl Outbox {
         on!(conn, |db| outbox::table.filter(outbox::done_time.is_null()).count().get_result(db).await)
     }
 
+    /// How many jobs about an account are not done yet.
+    pub async fn waiting_about(&self, conn: &mut Conn, account: Id) -> Result<i64, DbError> {
+        let open = outbox::table.filter(outbox::account_id.eq(account)).filter(outbox::done_time.is_null());
+        on!(conn, |db| open.count().get_result(db).await)
+    }
+
+    /// Drops the jobs about an account that wait and that no worker is at; how many there were.
+    pub async fn drop_waiting(&self, conn: &mut Conn, account: Id) -> Result<usize, DbError> {
+        let now = self.clock.now();
+        let open = outbox::table.filter(outbox::account_id.eq(account)).filter(outbox::done_time.is_null());
+        let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
+        on!(conn, |db| diesel::delete(open.filter(free)).execute(db).await)
+    }
+
+    /// Forgets every job about an account, done or not; how many there were.
+    pub async fn forget(&self, conn: &mut Conn, account: Id) -> Result<usize, DbError> {
+        let all = outbox::table.filter(outbox::account_id.eq(account));
+        on!(conn, |db| diesel::delete(all).execute(db).await)
+    }
+
     /// Carries out jobs until the process stops. `handle` may be called again for a job that it has done, when a crash came in
     /// between; an error means "again later". Each job goes its own way: a slow one holds up no other. What is not done when the
     /// process stops is left to the next one, which need not wait for this one's lease to end.
@@ -319,7 +339,7 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
         let db = Db::open(&url, Migrations { postgres: none, sqlite: none }, Faults::default()).await?;
         let create = "create table if not exists outbox (id blob primary key, kind text, payload blob, due_time timestamp, \
-            attempts integer, lease_time timestamp, create_time timestamp, done_time timestamp)";
+            attempts integer, lease_time timestamp, create_time timestamp, done_time timestamp, account_id blob)";
         db.transaction(async |conn| on!(conn, |db| sql_query(create).execute(db).await)).await?;
         let sealer = MasterKey::parse(&"ab".repeat(32))?.sealer("test");
         let (filled, stopping, faults) = (Arc::default(), CancellationToken::new(), Faults::default());

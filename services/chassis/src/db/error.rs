@@ -80,7 +80,7 @@ fn is_full(message: &str) -> bool {
 /// The signs of a server that is away, going, or coming, or of a schema that is not migrated yet. Neither driver gives them a kind of
 /// their own.
 fn is_unavailable(message: &str) -> bool {
-    const SIGNS: [&str; 13] = [
+    const SIGNS: [&str; 14] = [
         "connection closed",
         "error communicating with the server",
         "error connecting to server",
@@ -94,6 +94,7 @@ fn is_unavailable(message: &str) -> bool {
         "disk I/O error",
         "unable to open database file",
         "does not exist",
+        "deadlock detected",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
 }

@@ -67,6 +67,13 @@ pub(super) struct Sqlite {
     queue: Queue,
 }
 
+/// What `pragma wal_checkpoint` answers.
+#[derive(diesel::QueryableByName)]
+struct Emptied {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    busy: i32,
+}
+
 impl Sqlite {
     pub async fn open(path: &str) -> anyhow::Result<Sqlite> {
         let folder = Path::new(path).parent().unwrap_or(Path::new("."));
@@ -85,6 +92,17 @@ impl Sqlite {
 
     pub async fn scanner(&self) -> Result<Pooled, DbError> {
         self.scanners.get().await.map_err(|error| DbError::Unavailable(error.to_string()))
+    }
+
+    /// Moves what the log holds into the file and empties the log. False when somebody reads or writes at this moment.
+    pub fn empty_log(&self) -> Result<bool, DbError> {
+        let unavailable = |error: ConnectionError| DbError::Unavailable(error.to_string());
+        let mut conn = SqliteConnection::establish(&self.path).map_err(unavailable)?;
+        let emptied = tokio::task::block_in_place(|| {
+            diesel::connection::SimpleConnection::batch_execute(&mut conn, "pragma busy_timeout = 250")?;
+            diesel::RunQueryDsl::get_result::<Emptied>(diesel::sql_query("pragma wal_checkpoint(truncate)"), &mut conn)
+        })?;
+        Ok(emptied.busy == 0)
     }
 
     pub async fn turn(&self, long: bool) -> Result<Turn, DbError> {

@@ -38,13 +38,51 @@ pub fn mails(folder: &Path, to: &str) -> io::Result<Vec<Mail>> {
     paths.sort();
     let mut mails = Vec::new();
     for path in paths {
-        let mail = parse(&fs::read_to_string(&path)?);
+        let text = match fs::read_to_string(&path) {
+            // Its recipient's account was deleted a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text?,
+        };
+        let mail = parse(&text);
         let mail = mail.ok_or_else(|| io::Error::other(format!("{} is not a mail of ours", path.display())))?;
         if to.is_empty() || mail.to.to_lowercase() == to.to_lowercase() {
             mails.push(mail);
         }
     }
     Ok(mails)
+}
+
+/// Removes the mails to an address, also those that a process has died over; how many there were.
+pub(super) fn forget(folder: &Path, to: &str) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let path = entry?.path();
+        let is_ours = path.extension().is_some_and(|extension| extension == "eml" || extension == "part");
+        if !is_ours || !is_to(&path, to)? {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            gone => gone.map(|()| removed += 1)?,
+        }
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(removed)
+}
+
+/// Whether a mail or the draft of one goes to an address.
+fn is_to(path: &Path, to: &str) -> io::Result<bool> {
+    let file = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let recipient = String::from_utf8_lossy(&file);
+    let recipient = header(&recipient, RECIPIENT).unwrap_or_default().to_lowercase();
+    Ok(recipient == to.to_lowercase())
 }
 
 /// Reads what `write` wrote: two parts, each as it stands.

@@ -114,6 +114,15 @@ impl Mailer {
         }
         Ok(())
     }
+
+    /// Removes what was written to an address. What a mail server has taken is no longer ours.
+    pub async fn forget(&self, address: &str) -> Result<(), MailError> {
+        let Way::Directory(folder) = &self.way else { return Ok(()) };
+        let (folder, address) = (folder.clone(), address.to_owned());
+        let removed = tokio::task::spawn_blocking(move || directory::forget(&folder, &address));
+        removed.await.map_err(std::io::Error::other)??;
+        Ok(())
+    }
 }
 
 fn smtp_error(error: lettre::transport::smtp::Error) -> MailError {
@@ -183,6 +192,12 @@ mod tests {
         assert_eq!(mails(&folder.path().join("mail"), "ada@EXAMPLE.com")?, std::slice::from_ref(&sent));
         assert_eq!(mails(&folder.path().join("mail"), "")?.len(), 1);
         assert_eq!(mails(&folder.path().join("mail"), "bob@example.com")?, []);
+
+        std::fs::write(folder.path().join("mail/.1.part"), "X-Original-To: ADA@example.com\r\nSub")?;
+        mailer.send(&Mail { message_id: "2@quartet".to_owned(), ..mail("ada@example.com.au", "Hers") }).await?;
+        mailer.forget("ada@example.COM").await?;
+        assert_eq!(mails(&folder.path().join("mail"), "")?.len(), 1, "the one to another address");
+        assert_eq!(std::fs::read_dir(folder.path().join("mail"))?.count(), 1, "and no draft");
 
         faults.set(Fault::Mail, true);
         assert!(matches!(mailer.send(&sent).await, Err(MailError::Fault)));

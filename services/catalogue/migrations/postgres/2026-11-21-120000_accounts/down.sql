@@ -1,0 +1,3 @@
+drop table erasure;
+drop table account_cursor;
+drop table account;

@@ -1,0 +1,15 @@
+drop table movie_words;
+drop table movie_search;
+drop index country_being_renamed;
+drop index language_being_renamed;
+drop index actor_being_renamed;
+drop index genre_being_renamed;
+alter table country drop column old_name;
+alter table language drop column old_name;
+alter table actor drop column old_name;
+alter table genre drop column old_name;
+drop table movie_gone;
+alter table movie_state drop column search_version;
+alter table movie_state drop column forgotten;
+drop index movie_by_change;
+alter table movie drop column change_number;

@@ -1,0 +1,94 @@
+//! The account feed: the numbers of changes, and the changes behind a number.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+use tokio::sync::futures::Notified;
+
+use super::Store;
+use super::account::State;
+use super::lease::lock;
+use crate::schema::{account, erasure, feed, profile};
+
+/// The feed of accounts.
+pub(super) const ACCOUNT: &str = "account";
+
+/// How many changes are read at once.
+pub const BATCH: usize = 500;
+
+/// What an account is since a change.
+#[derive(Debug, Clone, Queryable)]
+pub struct ChangeRow {
+    pub number: i64,
+    pub account_id: Id,
+    pub email: String,
+    #[diesel(deserialize_as = String)]
+    pub state: State,
+    pub first_name: String,
+    pub last_name: String,
+    pub avatar_url: String,
+    pub avatar_media_id: String,
+    /// Of an account that is being erased.
+    pub erasure_id: Option<Id>,
+}
+
+impl Store {
+    /// Completes when a transaction of this very process may have published something since now.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changes.notified()
+    }
+
+    /// The number that the feed has come to.
+    pub async fn feed_number(&self) -> Result<i64, DbError> {
+        let conn = &mut self.db.read().await?;
+        on!(conn, |db| feed::table.find(ACCOUNT).select(feed::number).first(db).await)
+    }
+
+    /// The changes with numbers above `after`, [`BATCH`] at most. Of each account the newest alone: its row has but one number.
+    pub async fn changes_after(&self, after: i64) -> Result<Vec<ChangeRow>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let its_erasure = erasure::account_id.eq(account::id.nullable());
+        let query = account::table.inner_join(profile::table).left_join(erasure::table.on(its_erasure));
+        let query = query.filter(account::change_number.gt(after)).order(account::change_number).limit(BATCH as i64);
+        let query = query.select((
+            account::change_number.assume_not_null(),
+            account::id,
+            account::email,
+            account::state,
+            profile::first_name,
+            profile::last_name,
+            profile::avatar_url,
+            profile::avatar_media_id,
+            erasure::id.nullable(),
+        ));
+        on!(conn, |db| query.load(db).await)
+    }
+
+    /// Makes administrative acts wait for each other until the transaction ends. Whoever must be sure that nobody else does one meanwhile
+    /// (the last administrator!) takes it before anything else. It is not the row that [`publish`](Self::publish) changes: that one is
+    /// taken last, behind an account's row and its profile's, and two that took these in another order would wait for each other.
+    pub(super) async fn lock_feed(&self, conn: &mut Conn) -> Result<(), DbError> {
+        lock(conn, "administration", self.now()).await
+    }
+
+    /// Holds an account's row until the transaction ends. Whoever writes its profile does so behind this.
+    pub(super) async fn hold_account(&self, conn: &mut Conn, account_id: Id) -> Result<Option<String>, DbError> {
+        let same = diesel::update(account::table.find(account_id)).set(account::state.eq(account::state));
+        on!(conn, |db| same.returning(account::state).get_result(db).await.optional())
+    }
+
+    /// Gives the change of an account that this transaction has made its number in the feed. The last thing that a transaction does:
+    /// from here on others wait for it, and so numbers become visible in their order.
+    pub(super) async fn publish(&self, conn: &mut Conn, account_id: Id) -> Result<(), DbError> {
+        let state = self.hold_account(conn, account_id).await?;
+        let listed = state.as_deref() == Some(State::Active.as_str());
+        let other = profile::table.find(account_id).filter(profile::listed.ne(listed));
+        on!(conn, |db| diesel::update(other).set(profile::listed.eq(listed)).execute(db).await)?;
+        let next = diesel::update(feed::table.find(ACCOUNT)).set(feed::number.eq(feed::number + 1));
+        let number: i64 = on!(conn, |db| next.returning(feed::number).get_result(db).await)?;
+        let change = diesel::update(account::table.find(account_id)).set(account::change_number.eq(number));
+        on!(conn, |db| change.execute(db).await).map(drop)
+    }
+}
