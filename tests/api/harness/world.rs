@@ -17,15 +17,18 @@ use quartet_proto::catalogue::v1::taxonomy_service_client::TaxonomyServiceClient
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 use quartet_proto::control::v1::{Fault, ListMailsRequest, Mail, MoveClockRequest, SetFaultRequest};
 use quartet_proto::identity::v1::account_service_client::AccountServiceClient;
+use quartet_proto::identity::v1::audit_service_client::AuditServiceClient;
 use quartet_proto::identity::v1::key_service_client::KeyServiceClient;
+use quartet_proto::identity::v1::role_service_client::RoleServiceClient;
 use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
 use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use super::fleet::{FLEET_SECRET, Fleet};
-use super::installation::Installation;
-use super::process::{Output, quartet};
+use super::fleet::{FLEET_SECRET, Fleet, Grounds};
+use super::installation::{Installation, Mode};
+use super::lone::Lone;
+use super::process::{Output, Traces, quartet};
 use super::times::Stopwatch;
 use super::{eventually, mail};
 
@@ -62,6 +65,12 @@ impl World {
         World::of(Arc::new(Installation::Fleet(fleet)), Stopwatch::start())
     }
 
+    /// One process that is meant to crash and to be started again: on PostgreSQL identity alone.
+    pub async fn lone(flags: &[&str]) -> World {
+        let stopwatch = Stopwatch::start();
+        World::of(Arc::new(Installation::Lone(Lone::start(flags).await)), stopwatch)
+    }
+
     fn of(installation: Arc<Installation>, stopwatch: Stopwatch) -> World {
         let channel = channel(installation.gateway());
         World { installation, channel, _stopwatch: stopwatch }
@@ -79,7 +88,32 @@ impl World {
     pub fn fleet(&self) -> Option<&Fleet> {
         match &*self.installation {
             Installation::Fleet(fleet) => Some(fleet),
+            Installation::Embedded(_) | Installation::Lone(_) => None,
+        }
+    }
+
+    /// The processes of a fleet of the test's own, to end some of them and to put others in their place.
+    pub fn fleet_mut(&mut self) -> &mut Fleet {
+        match Arc::get_mut(&mut self.installation) {
+            Some(Installation::Fleet(fleet)) => fleet,
+            _ => panic!("no fleet of the test's own"),
+        }
+    }
+
+    /// What the processes of a fleet, or a lone identity, stand on.
+    pub fn grounds(&self) -> Option<&Grounds> {
+        match &*self.installation {
+            Installation::Fleet(fleet) => Some(&fleet.grounds),
             Installation::Embedded(_) => None,
+            Installation::Lone(lone) => lone.grounds.as_ref(),
+        }
+    }
+
+    /// The process that is meant to crash, in a world that is one.
+    pub fn process(&self) -> &Lone {
+        match &*self.installation {
+            Installation::Lone(lone) => lone,
+            _ => panic!("no process of this world is meant to crash: take a `World::lone`"),
         }
     }
 
@@ -146,6 +180,23 @@ impl World {
         self.anonymous().imports()
     }
 
+    /// What the processes tell of themselves; nothing where all of it runs in this very process.
+    pub async fn traces(&self) -> Vec<Traces> {
+        match &*self.installation {
+            Installation::Fleet(fleet) => fleet.processes().map(Traces::of).collect(),
+            Installation::Embedded(_) => Vec::new(),
+            Installation::Lone(lone) => vec![lone.traces().await],
+        }
+    }
+
+    /// One of the test's own whose processes are not this one, so that their logs can be read: everything in one, or a fleet.
+    pub async fn apart(flags: &[&str]) -> World {
+        match Mode::of_this_run() {
+            Mode::Embedded => World::lone(flags).await,
+            Mode::Fleet => World::with(flags).await,
+        }
+    }
+
     /// The port of identity's control service.
     pub fn control_port(&self) -> SocketAddr {
         self.installation.controls()[0]
@@ -156,15 +207,19 @@ impl World {
         ControlServiceClient::new(channel(self.control_port()))
     }
 
-    /// A token by which a service of this very installation would show itself to a context. In one process there are no such
-    /// tokens, and this one is as good as any.
+    /// A token by which a service of this very installation would show itself to a context.
     pub fn service_token(&self, context: &str) -> String {
+        self.service_token_of("gateway", context)
+    }
+
+    /// The same for a service that the test names.
+    pub fn service_token_of(&self, name: &str, context: &str) -> String {
         let secret = MasterKey::parse(FLEET_SECRET).unwrap().derive("service tokens");
-        let clock = match self.fleet() {
-            Some(fleet) => Clock::movable(&fleet.grounds.path("clock")).unwrap(),
-            None => Clock::System,
+        let clock = match self.grounds() {
+            Some(grounds) => Clock::movable(&grounds.path("clock")).unwrap(),
+            None => Clock::movable(&self.data().unwrap().join("clock")).unwrap(),
         };
-        Auth::new(clock, &secret).service_token("gateway", context).unwrap()
+        Auth::new(clock, &secret).service_token(name, context).unwrap()
     }
 
     /// The mails to an address, the oldest first.
@@ -178,14 +233,19 @@ impl World {
         eventually("a mail", async || self.mails(to).await.pop()).await
     }
 
-    /// The token of the link in the last mail to an address.
+    /// The token of the link in the last mail to an address that has one: notices have none.
     pub async fn mail_token(&self, to: &str) -> String {
-        mail::token(&self.last_mail(to).await)
+        mail::token(&self.last_mail_with_link(to).await)
     }
 
-    /// The code in the last mail to an address.
+    /// The code in the last mail to an address that has one.
     pub async fn mail_code(&self, to: &str) -> String {
-        mail::code(&self.last_mail(to).await)
+        mail::code(&self.last_mail_with_link(to).await)
+    }
+
+    async fn last_mail_with_link(&self, to: &str) -> Mail {
+        let has_link = |mail: &Mail| mail.text.contains("token=");
+        eventually("a mail with a link", async || self.mails(to).await.into_iter().rfind(has_link)).await
     }
 
     /// Moves the clock of the whole installation forward. Only in a world of the test's own.
@@ -252,6 +312,14 @@ impl Clients {
 
     pub fn imports(&self) -> ImportServiceClient<Bearer> {
         ImportServiceClient::new(self.0.clone())
+    }
+
+    pub fn roles(&self) -> RoleServiceClient<Bearer> {
+        RoleServiceClient::new(self.0.clone())
+    }
+
+    pub fn audit(&self) -> AuditServiceClient<Bearer> {
+        AuditServiceClient::new(self.0.clone())
     }
 }
 

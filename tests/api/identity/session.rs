@@ -2,6 +2,8 @@
 
 use crate::harness::prelude::*;
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 async fn get_me(world: &World, token: &str) -> Result<Account, tonic::Status> {
     let answer = world.as_token(token).accounts().get_me(GetMeRequest {}).await;
     answer.map(|answer| answer.into_inner().account.unwrap())
@@ -59,7 +61,7 @@ async fn i5_a_bad_token_does_not_hinder_a_sign_in_or_a_refresh() {
     let world = World::shared().await;
     let ada = world.sign_up("ada").await;
     let mut sessions = world.as_token("expired.or.forged").sessions();
-    let asked = SignInRequest { email: ada.email.clone(), password: ada.password.clone() };
+    let asked = SignInRequest { email: ada.email.clone(), password: ada.password.clone(), ..Default::default() };
     sessions.sign_in(asked).await.unwrap();
     sessions.refresh(RefreshRequest { refresh_token: ada.refresh_token }).await.unwrap();
 }
@@ -257,6 +259,100 @@ async fn i9_the_hundred_and_first_session_ends_the_oldest() {
     assert_eq!(refused.is(), (Code::Unauthenticated, "REFRESH_TOKEN_NOT_FOUND"));
     get_me(&world, &second.access_token).await.unwrap();
     assert_eq!(sessions(&world, &last).await.len(), 100);
+}
+
+#[tokio::test]
+async fn s29_every_sign_in_is_a_session_of_its_own_and_shows_where_from_and_when() {
+    let world = World::own().await;
+    let ada = world.activated("ada").await;
+    let asked = SignInRequest {
+        email: ada.email.clone(),
+        password: ada.password.clone(),
+        device_name: "Ada's t\u{e9}l\u{e9}phone".to_owned(),
+        ..Default::default()
+    };
+    let named = world.sessions().sign_in(asked.clone()).await.unwrap().into_inner();
+    let again = world.sessions().sign_in(asked.clone()).await.unwrap().into_inner();
+    assert_ne!(named.session_id, again.session_id);
+    world.move_clock(Duration::from_secs(300)).await;
+    let renewed = world.try_refresh(&named.refresh_token).await.unwrap();
+    let listed = world.as_token(&renewed.access_token).sessions().list_sessions(ListSessionsRequest::default()).await;
+    let listed = listed.unwrap().into_inner().sessions;
+    let of = |id: &str| listed.iter().find(|session| session.session_id == id).unwrap().clone();
+    let (used, unused) = (of(&named.session_id), of(&again.session_id));
+    let seconds = |time: Option<prost_types::Timestamp>| time.unwrap().seconds;
+    assert!(seconds(used.last_use_time) >= seconds(used.create_time) + 299, "{used:?}");
+    assert_eq!(unused.last_use_time, unused.create_time);
+    assert_eq!((used.device_name, used.actor), (asked.device_name.clone(), String::new()));
+
+    let end = RevokeSessionRequest { session_id: again.session_id };
+    world.as_token(&renewed.access_token).sessions().revoke_session(end).await.expect("each one can be ended");
+    for device_name in ["x".repeat(101), "a\0b".to_owned(), "a\nb".to_owned()] {
+        let refused = refusal(world.sessions().sign_in(SignInRequest { device_name, ..asked.clone() }).await);
+        assert_eq!((refused.code, refused.fields), (Code::InvalidArgument, vec!["device_name".to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn s22_a_session_ends_when_it_is_not_used_for_fourteen_days() {
+    let world = World::own().await;
+    let ada = world.sign_up("ada").await;
+    world.move_clock(DAY * 13).await;
+    let second = world.try_refresh(&ada.refresh_token).await.expect("used within fourteen days");
+    world.move_clock(DAY * 13).await;
+    let third = world.try_refresh(&second.refresh_token).await.expect("and again");
+    world.move_clock(DAY * 14 + Duration::from_secs(1)).await;
+    let refused = refusal(world.try_refresh(&third.refresh_token).await);
+    assert_eq!((refused.code, refused.message.as_str()), (Code::InvalidArgument, "Token has expired."));
+}
+
+#[tokio::test]
+async fn s22_a_session_ends_after_ninety_days_however_often_it_is_used() {
+    let world = World::own().await;
+    let ada = world.sign_up("ada").await;
+    let mut token = ada.refresh_token;
+    for _ in 0..6 {
+        world.move_clock(DAY * 13).await;
+        token = world.try_refresh(&token).await.expect("used often enough").refresh_token;
+    }
+    world.move_clock(DAY * 11).await;
+    token = world.try_refresh(&token).await.expect("the eighty-ninth day").refresh_token;
+    world.move_clock(DAY * 2).await;
+    let refused = refusal(world.try_refresh(&token).await);
+    assert_eq!((refused.code, refused.message.as_str()), (Code::InvalidArgument, "Token has expired."));
+    // The same in SQL, where a token does not say when its session ends.
+    let world = World::with(&["--identity-rotate-refresh-tokens", "false"]).await;
+    let bob = world.sign_up("bob").await;
+    world.move_clock(DAY * 15).await;
+    let refused = refusal(world.try_refresh(&bob.refresh_token).await);
+    assert_eq!((refused.code, refused.message.as_str()), (Code::InvalidArgument, "Token has expired."));
+}
+
+#[tokio::test]
+async fn x8_clients_that_ignore_the_successor_work_where_rotation_is_off() {
+    let world = World::with(&["--identity-rotate-refresh-tokens", "false"]).await;
+    let ada = world.sign_up("ada").await;
+    for _ in 0..5 {
+        world.move_clock(DAY).await;
+        let renewed = world.try_refresh(&ada.refresh_token).await.expect("the same token, day after day");
+        get_me(&world, &renewed.access_token).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn x6_a_session_is_a_row_that_outlives_every_process_and_not_its_end() {
+    let world = World::own().await;
+    let ada = world.sign_up("ada").await;
+    // Whichever instance is asked, it is the same session.
+    let mut token = ada.refresh_token.clone();
+    for _ in 0..8 {
+        let renewed = world.try_refresh(&token).await.unwrap();
+        assert_eq!(renewed.session_id, ada.session_id);
+        token = renewed.refresh_token;
+    }
+    ada.sessions(&world).sign_out(SignOutRequest {}).await.unwrap();
+    let refused = refusal(world.try_refresh(&token).await);
+    assert_eq!(refused.is(), (Code::Unauthenticated, "REFRESH_TOKEN_NOT_FOUND"));
 }
 
 #[tokio::test]
