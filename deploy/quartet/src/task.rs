@@ -19,12 +19,15 @@ pub enum Task {
         #[arg(long)]
         only: Option<Context>,
     },
-    /// Brings data into the catalogue
+    /// Brings in movies, or accounts from another program
     #[command(subcommand)]
     Import(Import),
     /// Makes administrators
     #[command(subcommand)]
     Admin(Admin),
+    /// Makes and removes programs that may act for accounts
+    #[command(subcommand)]
+    Clients(Clients),
     /// Changes the keys that tokens are signed with
     #[command(subcommand)]
     Keys(Keys),
@@ -49,6 +52,22 @@ pub enum Import {
         /// The file
         file: PathBuf,
     },
+    /// Imports accounts with their bcrypt hashes. An address that has an account is left as it is; nobody gets a mail
+    Accounts {
+        /// The file: CSV with a header line, or a JSON object a line, with `email` and, all optional, `password_hash`,
+        /// `email_verified`, `first_name`, `last_name`, `roles`, `create_time`
+        file: PathBuf,
+        /// Its form, when the name's end does not tell
+        #[arg(long)]
+        format: Option<AccountFormat>,
+    },
+}
+
+/// The form of a file of accounts.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountFormat {
+    Csv,
+    Jsonl,
 }
 
 /// What can be done about administrators.
@@ -61,6 +80,26 @@ pub enum Admin {
         /// File whose first line is the password, `-` for the standard input. Without it the password is asked on the terminal
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+    },
+}
+
+/// What can be done about programs that act for accounts.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Clients {
+    /// Makes a client and prints its id and its key. The key is shown this once
+    Create {
+        /// The name, which the owners of accounts read in their sessions: letters, digits, `-` and `_`
+        name: String,
+        /// What it may do: `token.mint`, ask for access tokens of accounts
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<String>,
+    },
+    /// Lists the clients
+    List,
+    /// Deletes a client and ends the sessions that it has started
+    Delete {
+        /// The name
+        name: String,
     },
 }
 

@@ -17,6 +17,10 @@ pub struct Caller {
     pub roles: Vec<String>,
     pub epoch: i64,
     pub token_id: String,
+    /// How the session was begun, RFC 8176.
+    pub amr: Vec<String>,
+    /// `quartet`, or the one context that the token was narrowed to.
+    pub audience: String,
     /// Who acts, if not the account itself.
     pub actor: Option<Actor>,
     /// When the token ends, in seconds since 1970.
@@ -39,6 +43,8 @@ impl Caller {
             roles: claims.roles.clone(),
             epoch: claims.epoch,
             token_id: claims.jti.clone(),
+            amr: claims.amr.clone(),
+            audience: claims.aud.clone(),
             actor: claims.act.clone(),
             expire: claims.exp,
         })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use quartet_chassis::auth::{Auth, PublicKey};
-use quartet_chassis::clock::{Clock, Time};
+use quartet_chassis::clock::{Clock, Time, unix_seconds};
 use quartet_chassis::crypt::Sealer;
 use quartet_chassis::failure::Failure;
 use quartet_chassis::id::Id;
@@ -16,8 +16,9 @@ use quartet_chassis::random;
 use crate::config::Config;
 use crate::error::Error;
 use crate::store::Store;
+use crate::store::audit::Doer;
 use crate::store::key::SigningKeyRow;
-use crate::token::{KeyRing, SigningKey, Subject};
+use crate::token::{KeyRing, SigningKey, Subject, Terms};
 
 /// How long a new key is published before it signs. Verifiers fetch the keys every 10 seconds.
 const ANNOUNCEMENT: TimeDelta = TimeDelta::seconds(30);
@@ -78,8 +79,13 @@ impl Keys {
         self.known.load().ring.signer(self.clock.now()).is_some()
     }
 
-    /// Signs an access token; answers its life in seconds, too.
+    /// Signs a person's own access token; answers its life in seconds, too.
     pub async fn sign(&self, subject: &Subject) -> Result<(String, i32), Error> {
+        self.sign_on(subject, &Terms::own(self.clock.now() + self.life)).await
+    }
+
+    /// Signs an access token on other terms.
+    pub async fn sign_on(&self, subject: &Subject, terms: &Terms) -> Result<(String, i32), Error> {
         if !self.is_fresh() {
             // Another instance may just have withdrawn the key.
             self.freshen().await?;
@@ -87,8 +93,9 @@ impl Keys {
         let now = self.clock.now();
         let signer = self.known.load().ring.signer(now);
         let signer = signer.ok_or_else(|| Error::Refused(Failure::unavailable("signing key")))?;
-        let token = signer.sign(subject, Id::new(&self.clock), now, self.life)?;
-        Ok((token, self.life.num_seconds() as i32))
+        let token = signer.sign(subject, terms, Id::new(&self.clock), now)?;
+        let life = unix_seconds(terms.expire) - unix_seconds(now);
+        Ok((token, i32::try_from(life).unwrap_or_default()))
     }
 
     /// The public keys whose tokens are accepted, as the database has them: who asks may have met a key that is new to us. Those
@@ -102,15 +109,15 @@ impl Keys {
     }
 
     /// Begins the change to a new key and answers its `kid`. With `now` the earlier ones are withdrawn at once.
-    pub async fn rotate(&self, now: bool) -> Result<String, Error> {
+    pub async fn rotate(&self, now: bool, doer: Option<&Doer>) -> Result<String, Error> {
         let create = self.clock.now();
         let row = self.draw(create, if now { create } else { create + ANNOUNCEMENT })?;
         let kid = row.id.clone();
         tracing::info!(kid, withdrawn = now, "the signing key is changed");
         if now {
-            self.store.replace_keys(row).await?;
+            self.store.replace_keys(row, doer).await?;
         } else {
-            self.store.rotate_key(row).await?;
+            self.store.rotate_key(row, doer).await?;
         }
         self.load().await?;
         Ok(kid)
@@ -120,7 +127,7 @@ impl Keys {
     pub async fn rotate_in_time(&self) -> Result<(), Error> {
         let since = self.known.load().ring.newest_sign_time();
         let (Some(since), Some(life)) = (since, self.key_life) else { return Ok(()) };
-        if since + life <= self.clock.now() { self.rotate(false).await.map(drop) } else { Ok(()) }
+        if since + life <= self.clock.now() { self.rotate(false, None).await.map(drop) } else { Ok(()) }
     }
 
     /// Follows what other processes do to the keys.

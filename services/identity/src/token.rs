@@ -6,11 +6,14 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
-use quartet_chassis::auth::{ACCESS_TYPE, AUDIENCE, Claims, ISSUER, PublicKey};
+use quartet_chassis::auth::{ACCESS_TYPE, AUDIENCE, Actor, Claims, ISSUER, PublicKey};
 use quartet_chassis::clock::{Time, unix_seconds};
 use quartet_chassis::id::Id;
 
 use crate::error::Error;
+
+/// How long a token for others lives at most. People's own may have another limit, see the settings.
+pub const LONGEST_LIFE: TimeDelta = TimeDelta::minutes(15);
 
 /// A key pair, ready to sign.
 pub struct SigningKey {
@@ -35,6 +38,22 @@ pub struct Subject {
     pub amr: Vec<String>,
 }
 
+/// Where a token is good, how long, and in whose hands.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub audience: String,
+    pub expire: Time,
+    /// Who acts, if not the account itself.
+    pub actor: Option<Actor>,
+}
+
+impl Terms {
+    /// Of a person's own token.
+    pub fn own(expire: Time) -> Terms {
+        Terms { audience: AUDIENCE.to_owned(), expire, actor: None }
+    }
+}
+
 impl SigningKey {
     /// The pair that grows from a seed of 32 random bytes.
     pub fn from_seed(
@@ -56,22 +75,22 @@ impl SigningKey {
         Ok(PublicKey { kid: self.kid.clone(), x })
     }
 
-    /// Signs an access token that lives from `now` for `life`.
-    pub fn sign(&self, subject: &Subject, token_id: Id, now: Time, life: TimeDelta) -> Result<String, Error> {
+    /// Signs an access token that lives from `now` on.
+    pub fn sign(&self, subject: &Subject, terms: &Terms, token_id: Id, now: Time) -> Result<String, Error> {
         let iat = unix_seconds(now);
         let claims = Claims {
             iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
+            aud: terms.audience.clone(),
             sub: subject.account_id,
             sid: subject.session_id,
             roles: subject.roles.clone(),
             epoch: subject.epoch,
             iat,
             nbf: iat,
-            exp: iat + life.num_seconds(),
+            exp: unix_seconds(terms.expire),
             jti: token_id.to_string(),
             amr: subject.amr.clone(),
-            act: None,
+            act: terms.actor.clone(),
             kid: self.kid.clone(),
         };
         let claims = serde_json::to_vec(&claims).map_err(Error::defect)?;
@@ -140,7 +159,7 @@ mod tests {
             amr: vec!["pwd".to_owned()],
         };
         let signer = ring.signer(now).ok_or_else(|| anyhow::anyhow!("no signer"))?;
-        let token = signer.sign(&subject, Id::new(&clock), now, TimeDelta::minutes(10))?;
+        let token = signer.sign(&subject, &Terms::own(now + TimeDelta::minutes(10)), Id::new(&clock), now)?;
         let claims = auth.verify_now(&token, "identity").map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
         assert_eq!((claims.sub, claims.sid, claims.epoch), (subject.account_id, subject.session_id, 3));
         assert_eq!((claims.roles.clone(), claims.exp - claims.iat), (subject.roles, 600));

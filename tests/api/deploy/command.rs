@@ -13,7 +13,7 @@ async fn run(data: &Path, arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || quartet(&all)).await.unwrap()
 }
 
-async fn well(data: &Path, arguments: &[&str]) -> String {
+pub async fn well(data: &Path, arguments: &[&str]) -> String {
     let output = run(data, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     output.stdout

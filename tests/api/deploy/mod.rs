@@ -1,5 +1,6 @@
 //! The executable: its settings, its commands, its data directory and its end.
 
+mod clients;
 mod command;
 mod ephemeral;
 mod home;

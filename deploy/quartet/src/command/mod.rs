@@ -1,6 +1,7 @@
 //! The operator's commands.
 
 mod admin;
+mod clients;
 mod import;
 mod keys;
 mod mail;
@@ -9,14 +10,18 @@ pub mod migrate;
 use std::io::Write as _;
 
 use crate::settings::Options;
-use crate::task::{Admin, Import, Keys, Task};
+use crate::task::{Admin, Clients, Import, Keys, Task};
 
 /// Carries out a command.
 pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
     match task {
         Task::Migrate { only } => migrate::run(options, only).await,
         Task::Import(Import::Movies { file }) => import::movies(options, &file).await,
+        Task::Import(Import::Accounts { file, format }) => import::accounts(options, &file, format).await,
         Task::Admin(Admin::Create { email, password_file }) => admin::create(options, email, password_file).await,
+        Task::Clients(Clients::Create { name, scopes }) => clients::create(options, name, scopes).await,
+        Task::Clients(Clients::List) => clients::list(options).await,
+        Task::Clients(Clients::Delete { name }) => clients::delete(options, name).await,
         Task::Keys(Keys::Rotate { withdraw_now }) => keys::rotate(options, withdraw_now).await,
         Task::Mail(wanted) => mail::print(options, &wanted).await,
         Task::Identity | Task::Catalogue | Task::Gateway | Task::Config => anyhow::bail!("this is no command"),

@@ -1,6 +1,6 @@
 //! Who may call what, as the contracts state it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -38,6 +38,13 @@ static RULES: LazyLock<Result<HashMap<String, Rule>, String>> =
 /// The rule of every `quartet.*` rpc by its path, `/quartet.identity.v1.SessionService/SignIn`. Fails when an rpc has none.
 pub fn rules() -> anyhow::Result<&'static HashMap<String, Rule>> {
     RULES.as_ref().map_err(|error| anyhow!("the contracts' access rules: {error}"))
+}
+
+/// The contexts that have rpcs for callers from outside, in alphabetical order: `catalogue`, `identity`.
+pub fn contexts() -> Vec<&'static str> {
+    let Ok(rules) = &*RULES else { return Vec::new() };
+    let names = rules.keys().filter_map(|path| path.split('.').nth(1)).filter(|name| *name != "control");
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn read(descriptors: &[u8]) -> anyhow::Result<HashMap<String, Rule>> {
