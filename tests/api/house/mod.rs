@@ -3,6 +3,8 @@
 mod crates;
 mod matrix;
 mod migrations;
+mod owned;
+pub mod reflection;
 mod settings;
 mod traces;
 
