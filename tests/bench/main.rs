@@ -27,13 +27,14 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 7] = [
+const SCENARIOS: [(&str, Scenario); 8] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
     ("token", scenario::token::run),
     ("storage", scenario::storage::run),
     ("import", scenario::import::run),
+    ("accounts", scenario::accounts::run),
     ("start", scenario::start::run),
 ];
 

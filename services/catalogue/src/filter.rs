@@ -3,11 +3,11 @@
 use std::borrow::Borrow;
 
 use quartet_chassis::failure::Fields;
+use quartet_chassis::fold::fold;
 use quartet_proto::catalogue::v1::{self, MovieStatus};
 use serde::Serialize;
 
 use crate::country::country;
-use crate::fold::fold;
 use crate::movie::NAME_LENGTH;
 
 /// The most values of one list.

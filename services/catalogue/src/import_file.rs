@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 
 use chrono::NaiveDate;
+use quartet_chassis::csv_file::{Cells, CsvFile, Record};
 use quartet_proto::catalogue::v1::{ImportIssue, ImportIssueKind, ImportSummary};
 
 use crate::country::country;
-use crate::csv_file::{Cells, CsvFile, Record};
 use crate::money;
 use crate::movie::{self, NewMovie};
 
@@ -15,6 +15,8 @@ use crate::movie::{self, NewMovie};
 pub const ISSUES: usize = 1000;
 /// … and how many bytes they have together at most: a client takes no message above 4 MiB.
 const ISSUES_LENGTH: usize = 1024 * 1024;
+/// The longest row, in bytes after unquoting.
+const RECORD_LENGTH: usize = 256 * 1024;
 /// The most characters of a finding.
 const MESSAGE: usize = 500;
 
@@ -70,7 +72,7 @@ impl ImportFile {
     pub fn new(today: NaiveDate) -> ImportFile {
         let (seen, summary) = (Seen::default(), ImportSummary::default());
         let sheet = Sheet { columns: None, today, seen, movies: Vec::new(), summary, issues_length: 0 };
-        ImportFile { csv: CsvFile::default(), sheet }
+        ImportFile { csv: CsvFile::new(RECORD_LENGTH), sheet }
     }
 
     /// Takes the next bytes of the file. From an invalid header on nothing more is read.

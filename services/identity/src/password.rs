@@ -50,6 +50,11 @@ impl Password {
         }
     }
 
+    /// Whether this text is the same password.
+    pub fn is(&self, text: &str) -> bool {
+        self.0.expose_secret().nfc().eq(text.nfc())
+    }
+
     /// One that is to be stored. The error names all that it lacks.
     pub fn new(text: String, policy: Policy, email: Option<&Email>) -> Result<Password, String> {
         let password = Password::given(text)?;
@@ -120,6 +125,23 @@ impl Pepper {
             None => bcrypt::verify(password.0.expose_secret(), stored).unwrap_or(false),
         }
     }
+}
+
+/// A hash that another program has made, as [`Pepper::verify`] takes it; `None` for what is no bcrypt. The three versions differ in bugs
+/// that no program has had for long, and some write bits at the end that mean nothing.
+pub fn foreign_hash(text: &str) -> Option<String> {
+    const LETTERS: &[u8] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|version| text.strip_prefix(version))?;
+    let mut hash = format!("$2b${rest}").into_bytes();
+    for (place, kept) in [(28, 0b11_0000), (59, 0b11_1100)] {
+        let letter = hash.get_mut(place)?;
+        let value = LETTERS.iter().position(|known| known == letter)?;
+        *letter = *LETTERS.get(value & kept)?;
+    }
+    let hash = String::from_utf8(hash).ok()?;
+    let parts: bcrypt::HashParts = hash.parse().ok()?;
+    let is_plain = hash.get(4..6).is_some_and(|cost| cost.bytes().all(|byte| byte.is_ascii_digit()));
+    (is_plain && (4..=16).contains(&parts.get_cost())).then_some(hash)
 }
 
 /// Whether a stored hash should be made anew at the next chance: of an older scheme, or cheaper than now asked for.
@@ -211,6 +233,35 @@ mod tests {
         }
         let stored = pepper().hash(&given("Passw0rd!"), 5, [1; 16])?;
         assert!(!is_outdated(&stored, 5) && !is_outdated(&stored, 4) && is_outdated(&stored, 6));
+        Ok(())
+    }
+
+    #[test]
+    fn import_accounts_hashes_of_other_programs_are_taken_if_they_can_be_verified() -> anyhow::Result<()> {
+        let plain = bcrypt::hash("Passw0rd!", 4)?;
+        for version in ["$2b$", "$2a$", "$2y$"] {
+            assert_eq!(foreign_hash(&plain.replacen("$2b$", version, 1)).as_ref(), Some(&plain));
+        }
+        // The last letter of salt and hash has bits to spare.
+        let mut loose = plain.clone().into_bytes();
+        (loose[28], loose[59]) = (loose[28] + 1, loose[59] + 1);
+        assert_eq!(foreign_hash(&String::from_utf8(loose)?).as_ref(), Some(&plain));
+        let wrong = [
+            "",
+            "$2b$04$",
+            &plain.replacen("$2b$", "$2x$", 1),
+            &plain.replacen("$04$", "$03$", 1),
+            &plain.replacen("$04$", "$17$", 1),
+            &plain.replacen("$04$", "$+4$", 1),
+            &format!("{plain}a"),
+            &plain[..59],
+            &plain.replacen("$2b$", "{crypt}", 1),
+            "q1$$2b$04$",
+            "5f4dcc3b5aa765d61d8327deb882cf99",
+        ];
+        for wrong in wrong {
+            assert_eq!(foreign_hash(wrong), None, "{wrong}");
+        }
         Ok(())
     }
 

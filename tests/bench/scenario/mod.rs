@@ -1,5 +1,6 @@
 //! What is measured.
 
+pub mod accounts;
 pub mod calls;
 pub mod gateway;
 pub mod import;

@@ -1,6 +1,7 @@
 //! `TaxonomyService`.
 
 use quartet_chassis::id::Id;
+use quartet_chassis::names::NameList;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyService;
 use quartet_proto::catalogue::v1::{
     Actor, Country, Genre, Language, ListActorsRequest, ListActorsResponse, ListCountriesRequest,
@@ -9,7 +10,6 @@ use quartet_proto::catalogue::v1::{
 use tonic::{Request, Response, Status};
 
 use crate::error::Error;
-use crate::names::NameList;
 use crate::store::Store;
 
 pub struct TaxonomyApi {

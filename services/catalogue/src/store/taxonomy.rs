@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::db::DbError;
 use quartet_chassis::id::Id;
+use quartet_chassis::names::NameList;
 use quartet_chassis::on;
 
 use super::Store;
-use crate::names::NameList;
 use crate::schema::{actor, country, genre, language, movie};
 
 /// A genre, an actor or a language: its id, its name, and the name as it is sorted.

@@ -5,17 +5,25 @@ use unicode_normalization::UnicodeNormalization as _;
 /// How many characters of a name count when names are compared.
 pub const LENGTH: usize = 256;
 
-/// Folds a name: `Amélie` and `AMELIE` give the same, so do composed and decomposed letters.
+/// Folds a name: `Amélie` and `AMELIE` give the same, so do composed and decomposed letters. Only its first letters count.
 pub fn fold(name: &str) -> String {
-    let name = name.trim();
-    if name.is_ascii() {
-        let mut folded = name.to_ascii_lowercase();
-        folded.truncate(LENGTH);
+    folded(name.trim(), LENGTH)
+}
+
+/// Folds a text of any length likewise.
+pub fn fold_text(text: &str) -> String {
+    folded(text, usize::MAX)
+}
+
+fn folded(text: &str, most: usize) -> String {
+    if text.is_ascii() {
+        let mut folded = text.to_ascii_lowercase();
+        folded.truncate(most);
         return folded;
     }
-    let letters = name.nfkd().flat_map(char::to_lowercase).filter(|letter| !is_accent(*letter));
-    let mut folded = String::with_capacity(name.len());
-    for letter in letters.take(LENGTH) {
+    let letters = text.nfkd().flat_map(char::to_lowercase).filter(|letter| !is_accent(*letter));
+    let mut folded = String::with_capacity(text.len());
+    for letter in letters.take(most) {
         match plain(letter) {
             Some(plain) => folded.push_str(plain),
             None => folded.push(letter),

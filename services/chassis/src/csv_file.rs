@@ -2,14 +2,14 @@
 
 use csv_core::{ReadRecordResult, Reader};
 
-/// The longest record, in bytes after unquoting.
-pub const RECORD_LENGTH: usize = 256 * 1024;
 /// The most cells of a record.
-pub const CELLS: usize = 64;
+const CELLS: usize = 64;
 
 /// The reader of a file.
 pub struct CsvFile {
     reader: Reader,
+    /// The longest record, in bytes after unquoting.
+    longest: usize,
     text: Vec<u8>,
     ends: Vec<usize>,
     written: usize,
@@ -47,10 +47,12 @@ impl<'a> Cells<'a> {
     }
 }
 
-impl Default for CsvFile {
-    fn default() -> CsvFile {
+impl CsvFile {
+    /// A file whose records have at most `longest` bytes after unquoting.
+    pub fn new(longest: usize) -> CsvFile {
         CsvFile {
             reader: Reader::new(),
+            longest,
             text: vec![0; 4096],
             ends: vec![0; CELLS],
             written: 0,
@@ -60,9 +62,7 @@ impl Default for CsvFile {
             began: None,
         }
     }
-}
 
-impl CsvFile {
     /// Takes the next bytes of the file and hands on every record that they complete.
     pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Record<'_>)) {
         while !bytes.is_empty() {
@@ -103,7 +103,9 @@ impl CsvFile {
         self.count_lines(bytes.get(..read).unwrap_or_default());
         match result {
             ReadRecordResult::InputEmpty => {}
-            ReadRecordResult::OutputFull if self.text.len() < RECORD_LENGTH => self.text.resize(self.text.len() * 4, 0),
+            ReadRecordResult::OutputFull if self.text.len() < self.longest => {
+                self.text.resize(self.longest.min(self.text.len() * 4), 0);
+            }
             // Of a record that is too large the rest is read and forgotten.
             ReadRecordResult::OutputFull => (self.written, self.too_large) = (0, true),
             ReadRecordResult::OutputEndsFull => (self.ended, self.too_large) = (0, true),
@@ -131,6 +133,8 @@ impl CsvFile {
 mod tests {
     use super::*;
 
+    const RECORD_LENGTH: usize = 256 * 1024;
+
     /// The records of a file that comes in pieces of this size.
     fn read(file: &[u8], piece: usize) -> Vec<String> {
         let mut records = Vec::new();
@@ -141,7 +145,7 @@ mod tests {
             });
             records.push(format!("{}: {}", record.line, cells.unwrap_or_else(|| "too large".to_owned())));
         };
-        let mut csv = CsvFile::default();
+        let mut csv = CsvFile::new(RECORD_LENGTH);
         for bytes in file.chunks(piece) {
             csv.feed(bytes, &mut each);
         }

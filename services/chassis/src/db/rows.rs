@@ -1,4 +1,4 @@
-//! Inserts of many rows in one statement, which diesel-async can't say on SQLite.
+//! Statements with many rows of values, mostly inserts, which diesel-async can't say on SQLite.
 //!
 //! PostgreSQL gets an array per column (`insert … select * from unnest($1, $2)`), so that its statement is one and the same for any
 //! number of rows; SQLite gets a list of rows.
@@ -6,13 +6,14 @@
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Array, BigInt, Binary, Double, Integer, Nullable, Text, Timestamp};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 use diesel_async::RunQueryDsl as _;
-use quartet_chassis::clock::Time;
-use quartet_chassis::db::{Conn, DbError};
-use quartet_chassis::id::Id;
-use quartet_chassis::on;
+
+use super::{Conn, DbError};
+use crate::clock::Time;
+use crate::id::Id;
+use crate::on;
 
 /// How many values a statement on SQLite binds at most. It would take 32,766; the statement is prepared faster than it runs below this.
 const BINDS: usize = 8_000;
@@ -26,20 +27,21 @@ pub enum Column<'a> {
     Numbers(Vec<i64>),
     Scores(Vec<f64>),
     Times(Vec<Time>),
+    Flags(Vec<bool>),
 }
 
-/// Rows to insert, column by column.
-pub struct Insert<'a> {
-    /// `insert into movie (movie_id, …)`.
-    pub into: &'static str,
+/// Rows of values, column by column, and the statement around them.
+pub struct Rows<'a> {
+    /// What stands before them: `insert into movie (movie_id, …)`, or `with fresh (id, number) as (`.
+    pub before: &'static str,
     pub columns: Vec<Column<'a>>,
-    pub rows: usize,
-    /// ` on conflict … returning …`.
-    pub tail: &'static str,
+    pub count: usize,
+    /// What stands behind them: ` on conflict … returning …`.
+    pub after: &'static str,
 }
 
-impl Insert<'_> {
-    /// Inserts the rows and answers what the tail returns: an id and a text for each.
+impl Rows<'_> {
+    /// Runs the statement and answers what it returns: an id and a text for each row.
     pub async fn returning(&self, conn: &mut Conn) -> Result<Vec<(Id, String)>, DbError> {
         let mut returned = Vec::new();
         for part in self.parts(conn) {
@@ -48,7 +50,7 @@ impl Insert<'_> {
         Ok(returned)
     }
 
-    /// Inserts the rows.
+    /// Runs the statement.
     pub async fn run(&self, conn: &mut Conn) -> Result<(), DbError> {
         for part in self.parts(conn) {
             on!(conn, |db| part.execute(db).await)?;
@@ -61,15 +63,15 @@ impl Insert<'_> {
             Conn::Postgres(_) => usize::MAX,
             Conn::Reader(_) | Conn::Writer(_) => BINDS / self.columns.len().max(1),
         };
-        let starts = (0..self.rows).step_by(most.min(self.rows.max(1)));
-        starts.map(|start| Part { insert: self, start, end: self.rows.min(start.saturating_add(most)), most }).collect()
+        let starts = (0..self.count).step_by(most.min(self.count.max(1)));
+        starts.map(|start| Part { rows: self, start, end: self.count.min(start.saturating_add(most)), most }).collect()
     }
 }
 
 /// As many of the rows as go into one statement.
 #[derive(Clone, Copy)]
 struct Part<'a> {
-    insert: &'a Insert<'a>,
+    rows: &'a Rows<'a>,
     start: usize,
     end: usize,
     most: usize,
@@ -86,9 +88,9 @@ impl QueryId for Part<'_> {
 
 impl QueryFragment<Pg> for Part<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(self.insert.into);
+        out.push_sql(self.rows.before);
         out.push_sql(" select * from unnest(");
-        for (index, column) in self.insert.columns.iter().enumerate() {
+        for (index, column) in self.rows.columns.iter().enumerate() {
             if index > 0 {
                 out.push_sql(", ");
             }
@@ -100,10 +102,11 @@ impl QueryFragment<Pg> for Part<'_> {
                 Column::Numbers(values) => out.push_bind_param::<Array<BigInt>, _>(values)?,
                 Column::Scores(values) => out.push_bind_param::<Array<Double>, _>(values)?,
                 Column::Times(values) => out.push_bind_param::<Array<Timestamp>, _>(values)?,
+                Column::Flags(values) => out.push_bind_param::<Array<Bool>, _>(values)?,
             }
         }
         out.push_sql(")");
-        out.push_sql(self.insert.tail);
+        out.push_sql(self.rows.after);
         Ok(())
     }
 }
@@ -114,11 +117,11 @@ impl QueryFragment<Sqlite> for Part<'_> {
         if self.end - self.start < self.most {
             out.unsafe_to_cache_prepared();
         }
-        out.push_sql(self.insert.into);
+        out.push_sql(self.rows.before);
         out.push_sql(" values ");
         for row in self.start..self.end {
             out.push_sql(if row == self.start { "(" } else { "), (" });
-            for (index, column) in self.insert.columns.iter().enumerate() {
+            for (index, column) in self.rows.columns.iter().enumerate() {
                 if index > 0 {
                     out.push_sql(", ");
                 }
@@ -126,7 +129,7 @@ impl QueryFragment<Sqlite> for Part<'_> {
             }
         }
         out.push_sql(")");
-        out.push_sql(self.insert.tail);
+        out.push_sql(self.rows.after);
         Ok(())
     }
 }
@@ -140,6 +143,7 @@ fn push_value<'b>(out: &mut AstPass<'_, 'b, Sqlite>, column: &'b Column<'b>, row
         Column::Numbers(values) => out.push_bind_param::<BigInt, i64>(at(values, row)?),
         Column::Scores(values) => out.push_bind_param::<Double, f64>(at(values, row)?),
         Column::Times(values) => out.push_bind_param::<Timestamp, Time>(at(values, row)?),
+        Column::Flags(values) => out.push_bind_param::<Bool, bool>(at(values, row)?),
     }
 }
 
