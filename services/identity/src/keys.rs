@@ -81,18 +81,32 @@ impl Keys {
 
     /// Signs a person's own access token; answers its life in seconds, too.
     pub async fn sign(&self, subject: &Subject) -> Result<(String, i32), Error> {
-        self.sign_on(subject, &Terms::own(self.clock.now() + self.life)).await
+        let signer = self.signer().await?;
+        let now = self.clock.now();
+        self.sign_with(&signer, subject, &Terms::own(now + self.life), now)
     }
 
     /// Signs an access token on other terms.
     pub async fn sign_on(&self, subject: &Subject, terms: &Terms) -> Result<(String, i32), Error> {
+        self.sign_with(&*self.signer().await?, subject, terms, self.clock.now())
+    }
+
+    async fn signer(&self) -> Result<Arc<SigningKey>, Error> {
         if !self.is_fresh() {
             // Another instance may just have withdrawn the key.
             self.freshen().await?;
         }
-        let now = self.clock.now();
-        let signer = self.known.load().ring.signer(now);
-        let signer = signer.ok_or_else(|| Error::Refused(Failure::unavailable("signing key")))?;
+        let signer = self.known.load().ring.signer(self.clock.now());
+        signer.ok_or_else(|| Error::Refused(Failure::unavailable("signing key")))
+    }
+
+    fn sign_with(
+        &self,
+        signer: &SigningKey,
+        subject: &Subject,
+        terms: &Terms,
+        now: Time,
+    ) -> Result<(String, i32), Error> {
         let token = signer.sign(subject, terms, Id::new(&self.clock), now)?;
         let life = unix_seconds(terms.expire) - unix_seconds(now);
         Ok((token, i32::try_from(life).unwrap_or_default()))

@@ -1,13 +1,13 @@
 //! People who use the installation.
 
-use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, SqliteConnection};
 use quartet_proto::catalogue::v1::import_service_client::ImportServiceClient;
 use quartet_proto::identity::v1::account_service_client::AccountServiceClient;
 use quartet_proto::identity::v1::activate_request::Proof;
+use quartet_proto::identity::v1::audit_service_client::AuditServiceClient;
+use quartet_proto::identity::v1::role_service_client::RoleServiceClient;
 use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
 use quartet_proto::identity::v1::{
-    ActivateRequest, RefreshRequest, RefreshResponse, RegisterRequest, SignInRequest, SignInResponse,
+    ActivateRequest, AssignRoleRequest, RefreshRequest, RefreshResponse, RegisterRequest, SignInRequest, SignInResponse,
 };
 use tonic::Status;
 
@@ -48,6 +48,14 @@ impl Person {
 
     pub fn imports(&self, world: &World) -> ImportServiceClient<Bearer> {
         world.as_token(&self.access_token).imports()
+    }
+
+    pub fn roles(&self, world: &World) -> RoleServiceClient<Bearer> {
+        world.as_token(&self.access_token).roles()
+    }
+
+    pub fn audit(&self, world: &World) -> AuditServiceClient<Bearer> {
+        world.as_token(&self.access_token).audit()
     }
 
     /// Takes over what a refresh answered.
@@ -104,7 +112,7 @@ impl World {
     }
 
     pub async fn try_sign_in(&self, email: &str, password: &str) -> Result<SignInResponse, Status> {
-        let asked = SignInRequest { email: email.to_owned(), password: password.to_owned() };
+        let asked = SignInRequest { email: email.to_owned(), password: password.to_owned(), ..Default::default() };
         self.sessions().sign_in(asked).await.map(tonic::Response::into_inner)
     }
 
@@ -113,24 +121,18 @@ impl World {
         self.sessions().refresh(asked).await.map(tonic::Response::into_inner)
     }
 
-    /// Gives somebody a role and the token that says so, past the contracts: they have no rpc for it yet.
+    /// Gives somebody a role, as an administrator does, and the token that says so.
     pub async fn with_role(&self, person: &mut Person, role: &str) {
-        let id = person.account_id.replace('-', "");
-        let now = "2026-01-01 00:00:00";
-        match self.fleet() {
-            Some(fleet) => {
-                let sql = format!("insert into account_role values (decode('{id}', 'hex'), '{role}', '{now}')");
-                fleet.grounds.postgres.run(&fleet.grounds.identity_database, &sql).await;
-            }
-            None => {
-                let path = self.data().unwrap().join("identity.db");
-                let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-                store.batch_execute("pragma busy_timeout = 5000").unwrap();
-                store.batch_execute(&format!("insert into account_role values (x'{id}', '{role}', '{now}')")).unwrap();
-            }
-        }
+        let admin = self.admin().await;
+        self.with_role_by(&admin, person, role).await;
         let renewed = self.try_refresh(&person.refresh_token).await.expect("not renewed");
         person.renewed(renewed);
+    }
+
+    /// Gives somebody a role, as this administrator.
+    pub async fn with_role_by(&self, admin: &Person, person: &Person, role: &str) {
+        let asked = AssignRoleRequest { account_id: person.account_id.clone(), role: role.to_owned() };
+        self.as_token(&admin.access_token).roles().assign_role(asked).await.expect("not assigned");
     }
 
     /// An administrator, made as the machine's operator makes one.
@@ -139,10 +141,10 @@ impl World {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), PASSWORD).unwrap();
         let password_file = file.path().to_str().unwrap();
-        let command = match self.fleet() {
-            Some(fleet) => {
+        let command = match self.grounds() {
+            Some(grounds) => {
                 let words = format!("admin create {email}");
-                fleet.grounds.command(&words, &["--password-file", password_file])
+                grounds.command(&words, &["--password-file", password_file])
             }
             None => {
                 let data = self.data().unwrap();

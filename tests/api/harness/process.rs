@@ -53,7 +53,11 @@ pub fn quartet<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
 pub struct Process {
     pub started: Started,
     pub log: Log,
+    /// What it has written to its standard output.
+    pub output: Log,
     child: Child,
+    /// Whether its data directory stays when it ends.
+    keeps: bool,
 }
 
 impl Process {
@@ -69,19 +73,18 @@ impl Process {
         let log = Log::keep(child.stderr.take().unwrap());
         let stdout = child.stdout.take().unwrap();
         let (tell, told) = mpsc::channel();
+        let output = Log::default();
+        let kept = output.clone();
         std::thread::spawn(move || {
-            let mut stdout = BufReader::new(stdout);
-            let mut line = String::new();
-            while stdout.read_line(&mut line).is_ok_and(|length| length > 0) {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                kept.push(&line);
                 if let Some(started) = line.find('{').and_then(|at| parse(&line[at..])) {
                     let _ = tell.send(started);
-                    break;
                 }
-                line.clear();
             }
-            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
         });
-        Starting { child, told, log }
+        let keeps = arguments.iter().any(|argument| argument == "--keep");
+        Starting { child, told, log, output, keeps }
     }
 
     pub fn id(&self) -> u32 {
@@ -114,7 +117,26 @@ impl Drop for Process {
     /// Takes along the temporary directory, which a process that is killed leaves behind.
     fn drop(&mut self) {
         end(&mut self.child);
-        let _ = std::fs::remove_dir_all(&self.started.data);
+        if !self.keeps {
+            let _ = std::fs::remove_dir_all(&self.started.data);
+        }
+    }
+}
+
+/// What a process tells of itself to whoever runs it.
+pub struct Traces {
+    /// Its standard error: the log.
+    pub log: String,
+    pub output: String,
+    /// What other users of the machine see.
+    pub arguments: String,
+}
+
+impl Traces {
+    pub fn of(process: &Process) -> Traces {
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", process.id())).unwrap();
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        Traces { log: process.log.text(), output: process.output.text(), arguments }
     }
 }
 
@@ -123,14 +145,16 @@ pub struct Starting {
     child: Child,
     told: mpsc::Receiver<Started>,
     log: Log,
+    output: Log,
+    keeps: bool,
 }
 
 impl Starting {
     /// Waits for the line that says where it listens.
     pub fn ready(self) -> Process {
-        let Starting { mut child, told, log } = self;
+        let Starting { mut child, told, log, output, keeps } = self;
         match told.recv_timeout(Duration::from_secs(30)) {
-            Ok(started) => Process { started, log, child },
+            Ok(started) => Process { started, log, output, child, keeps },
             Err(_) => {
                 let status = child.try_wait().unwrap();
                 end(&mut child);
@@ -153,7 +177,7 @@ fn end(child: &mut Child) {
 pub struct Log(Arc<Mutex<String>>);
 
 impl Log {
-    const KEPT: usize = 1024 * 1024;
+    const KEPT: usize = 64 * 1024 * 1024;
 
     /// Reads along, into a file too where `QUARTET_TEST_LOGS` names a folder.
     fn keep(stderr: ChildStderr) -> Log {
@@ -166,14 +190,18 @@ impl Log {
                 if let Some(file) = &mut file {
                     let _ = writeln!(file, "{line}");
                 }
-                let mut text = kept.0.lock().unwrap();
-                if text.len() < Log::KEPT {
-                    text.push_str(&line);
-                    text.push('\n');
-                }
+                kept.push(&line);
             }
         });
         log
+    }
+
+    fn push(&self, line: &str) {
+        let mut text = self.0.lock().unwrap();
+        if text.len() < Log::KEPT {
+            text.push_str(line);
+            text.push('\n');
+        }
     }
 
     pub fn text(&self) -> String {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use quartet_chassis::auth::Auth;
 use quartet_chassis::clock::Clock;
 use quartet_chassis::crypt::MasterKey;
@@ -18,6 +18,7 @@ use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 use quartet_proto::control::v1::{Fault, ListMailsRequest, Mail, MoveClockRequest, SetFaultRequest};
 use quartet_proto::identity::v1::account_service_client::AccountServiceClient;
 use quartet_proto::identity::v1::audit_service_client::AuditServiceClient;
+use quartet_proto::identity::v1::email_change_service_client::EmailChangeServiceClient;
 use quartet_proto::identity::v1::key_service_client::KeyServiceClient;
 use quartet_proto::identity::v1::role_service_client::RoleServiceClient;
 use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
@@ -321,6 +322,15 @@ impl Clients {
     pub fn audit(&self) -> AuditServiceClient<Bearer> {
         AuditServiceClient::new(self.0.clone())
     }
+
+    pub fn email_changes(&self) -> EmailChangeServiceClient<Bearer> {
+        EmailChangeServiceClient::new(self.0.clone())
+    }
+
+    /// The clients on another kind of connection.
+    pub fn of(bearer: Bearer) -> Clients {
+        Clients(bearer)
+    }
 }
 
 /// A connection that shows an access token with every call.
@@ -328,12 +338,22 @@ impl Clients {
 pub struct Bearer {
     channel: Channel,
     token: Option<HeaderValue>,
+    headers: HeaderMap,
 }
 
 impl Bearer {
     pub fn new(channel: Channel, token: Option<&str>) -> Bearer {
+        Bearer { channel, token: None, headers: HeaderMap::new() }.with_token(token)
+    }
+
+    pub fn with_token(self, token: Option<&str>) -> Bearer {
         let token = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-        Bearer { channel, token }
+        Bearer { token, ..self }
+    }
+
+    /// The same with these headers at every call.
+    pub fn with_headers(self, headers: HeaderMap) -> Bearer {
+        Bearer { headers, ..self }
     }
 }
 
@@ -347,6 +367,7 @@ impl Service<http::Request<tonic::body::Body>> for Bearer {
     }
 
     fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
+        request.headers_mut().extend(self.headers.clone());
         if let Some(token) = &self.token {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }

@@ -5,10 +5,12 @@ use quartet_proto::identity::v1::administration_service_server::AdministrationSe
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::administrator;
 use crate::email::Email;
 use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::password::{Password, Policy};
+use crate::security::{self, Outcome};
 use crate::store::Store;
 
 /// The rpcs of administration.
@@ -24,6 +26,7 @@ impl AdministrationService for AdministrationApi {
         &self,
         request: Request<CreateAdministratorRequest>,
     ) -> Result<Response<CreateAdministratorResponse>, Status> {
+        let doer = administrator(&request)?;
         let request = request.into_inner();
         let mut fields = Fields::default();
         let email = fields.take("email", Email::parse(&request.email));
@@ -31,8 +34,9 @@ impl AdministrationService for AdministrationApi {
         let (Some(email), Some(password)) = (email, password) else { return Err(Error::from(fields).into()) };
 
         let hash = self.hasher.hash(password).await?;
-        let (id, created) = self.store.create_administrator(&email, &hash).await?;
-        tracing::info!(account = %id, created, "an account was made administrator");
-        Ok(Response::new(CreateAdministratorResponse { account_id: id.to_string(), created }))
+        let (account, created) = self.store.create_administrator(&doer, &email, &hash).await?;
+        let name = Some(account.pseudonym);
+        security::note_act("administrator_created", Outcome::Done, "operator", name, &doer.client);
+        Ok(Response::new(CreateAdministratorResponse { account_id: account.id.to_string(), created }))
     }
 }

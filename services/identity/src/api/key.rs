@@ -7,7 +7,9 @@ use quartet_proto::identity::v1::key_service_server::KeyService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::administrator;
 use crate::keys::Keys;
+use crate::security::{self, Outcome};
 
 /// The rpcs of keys.
 pub struct KeyApi {
@@ -22,7 +24,9 @@ impl KeyService for KeyApi {
     }
 
     async fn rotate_keys(&self, request: Request<RotateKeysRequest>) -> Result<Response<RotateKeysResponse>, Status> {
-        let kid = self.keys.rotate(request.into_inner().withdraw_now).await?;
+        let doer = administrator(&request)?;
+        let kid = self.keys.rotate(request.into_inner().withdraw_now, Some(&doer)).await?;
+        security::note_act("keys_rotated", Outcome::Done, "operator", None, &doer.client);
         Ok(Response::new(RotateKeysResponse { kid }))
     }
 }

@@ -1,5 +1,7 @@
 //! The keys that sign access tokens, sealed.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::auth::Target;
@@ -8,7 +10,9 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::on;
 
 use super::Store;
+use super::audit::{Act, Doer};
 use super::lease::lock;
+use crate::error::Error;
 use crate::schema::signing_key;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -45,20 +49,21 @@ impl Store {
     }
 
     /// Adds a key; the others retire when the last token that they sign until it takes over has ended.
-    pub async fn rotate_key(&self, row: SigningKeyRow) -> Result<(), DbError> {
+    pub async fn rotate_key(&self, row: SigningKeyRow, doer: Option<&Doer>) -> Result<(), Error> {
         let retire = row.sign_time + self.rules.revocation_life;
         self.db
             .transaction(async |conn| {
                 let others = signing_key::table.filter(signing_key::retire_time.is_null());
                 let retired = signing_key::retire_time.eq(retire);
                 on!(conn, |db| diesel::update(others).set(retired).execute(db).await)?;
-                insert(conn, &row).await
+                insert(conn, &row).await?;
+                self.record_rotation(conn, doer, false).await
             })
             .await
     }
 
     /// Adds a key and withdraws the others at once: every token that they have signed is refused.
-    pub async fn replace_keys(&self, row: SigningKeyRow) -> Result<(), DbError> {
+    pub async fn replace_keys(&self, row: SigningKeyRow, doer: Option<&Doer>) -> Result<(), Error> {
         let now = row.create_time;
         let revoked = self
             .db
@@ -70,11 +75,19 @@ impl Store {
                     diesel::update(others).set(retired).returning(signing_key::id).get_results(db).await
                 })?;
                 insert(conn, &row).await?;
-                self.revoke(conn, withdrawn.into_iter().map(Target::Key).collect()).await
+                self.record_rotation(conn, doer, true).await?;
+                Ok::<_, Error>(self.revoke(conn, withdrawn.into_iter().map(Target::Key).collect()).await?)
             })
             .await?;
         self.announce(&revoked).await;
         Ok(())
+    }
+
+    /// A change that nobody has asked for is no act.
+    async fn record_rotation(&self, conn: &mut Conn, doer: Option<&Doer>, withdrawn: bool) -> Result<(), Error> {
+        let Some(Doer { actor, client }) = doer else { return Ok(()) };
+        let details = BTreeMap::from([("withdrawn", withdrawn.to_string())]);
+        self.record(conn, &Act { action: "keys.rotated", actor, subject: None, client, details }).await
     }
 
     /// Forgets the keys whose tokens have all ended long ago.

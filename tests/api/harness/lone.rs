@@ -1,0 +1,99 @@
+//! A process that is meant to end in the middle and to be started again on the same data: identity alone on PostgreSQL, or everything on
+//! SQLite.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quartet_proto::control::v1::control_service_client::ControlServiceClient;
+use quartet_proto::control::v1::{Fault, MoveClockRequest, SetFaultRequest};
+use tokio::sync::Mutex;
+
+use super::fleet::{FLEET_SECRET, Grounds};
+use super::installation::{Mode, Started};
+use super::postgres::Postgres;
+use super::process::{Process, Traces, free_port};
+use super::world::channel;
+
+/// As long as a worker of an outbox may be at a job (`LEASE` in the chassis), and a little more.
+const LEASE: Duration = Duration::from_secs(61);
+
+/// The process, and what is left of it when it has ended.
+pub struct Lone {
+    listen: SocketAddr,
+    arguments: Vec<String>,
+    process: Mutex<Process>,
+    started: std::sync::Mutex<Started>,
+    pub grounds: Option<Grounds>,
+    folder: tempfile::TempDir,
+}
+
+impl Lone {
+    pub async fn start(flags: &[&str]) -> Lone {
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let folder = tempfile::tempdir().unwrap();
+        let mut arguments = vec!["--listen".to_owned(), listen.to_string()];
+        let mut grounds = None;
+        match Mode::of_this_run() {
+            Mode::Embedded => {
+                let keep = folder.path().join("data").to_str().unwrap().to_owned();
+                arguments.extend(["--ephemeral", "--exit-with-stdin", "--keep", &keep].map(str::to_owned));
+                arguments.extend(["--fleet-secret", FLEET_SECRET].map(str::to_owned));
+                arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+            }
+            Mode::Fleet => {
+                let made = Grounds::make(Postgres::of_this_run(), flags).await;
+                made.migrate().await;
+                let listen = arguments.clone();
+                arguments = made.role("identity", &[&listen[0], &listen[1]]);
+                grounds = Some(made);
+            }
+        }
+        let process = Process::start(&arguments).await;
+        let started = process.started.clone().into();
+        Lone { listen, arguments, process: process.into(), started, grounds, folder }
+    }
+
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The data directory, where everything is in the process.
+    pub fn data(&self) -> Option<PathBuf> {
+        self.grounds.is_none().then(|| self.folder.path().join("data"))
+    }
+
+    pub fn started(&self) -> Started {
+        self.started.lock().unwrap().clone()
+    }
+
+    /// What the process tells of itself.
+    pub async fn traces(&self) -> Traces {
+        Traces::of(&*self.process.lock().await)
+    }
+
+    /// Makes the process end at a commit in the next call of `rpc` (in any when that is empty), or at another point of a crash.
+    pub async fn aim(&self, fault: Fault, rpc: &str, skip: i32) {
+        let asked = SetFaultRequest { fault: fault.into(), failing: true, rpc: rpc.to_owned(), skip };
+        self.control().set_fault(asked).await.expect("the fault can't be set");
+    }
+
+    /// Waits for the end, which must be that of a crash, and starts the process again.
+    pub async fn revive(&self) {
+        let mut process = self.process.lock().await;
+        let status = process.ended(Duration::from_secs(10)).await.expect("it has not ended");
+        assert!(!status.success(), "{status:?}");
+        *process = Process::start(&self.arguments).await;
+        *self.started.lock().unwrap() = process.started.clone();
+    }
+
+    /// Lets the leases end that a process which is no more had on jobs.
+    pub async fn outlive_leases(&self) {
+        let step = MoveClockRequest { offset_milliseconds: LEASE.as_millis() as i64 };
+        self.control().move_clock(step).await.expect("the clock does not move");
+    }
+
+    fn control(&self) -> ControlServiceClient<tonic::transport::Channel> {
+        ControlServiceClient::new(channel(self.started().control))
+    }
+}
