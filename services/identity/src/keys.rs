@@ -88,7 +88,8 @@ impl Keys {
 
     /// Signs an access token on other terms.
     pub async fn sign_on(&self, subject: &Subject, terms: &Terms) -> Result<(String, i32), Error> {
-        self.sign_with(&*self.signer().await?, subject, terms, self.clock.now())
+        let signer = self.signer().await?;
+        self.sign_with(&signer, subject, terms, self.clock.now())
     }
 
     async fn signer(&self) -> Result<Arc<SigningKey>, Error> {

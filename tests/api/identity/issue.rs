@@ -106,7 +106,8 @@ async fn x4_s21_a_narrowed_token_is_taken_by_one_context_alone() {
     let own = Some(ada.access_token.as_str());
 
     let movies = issue(&world, own, narrow(&["moderator"]), "catalogue", 0).await.unwrap();
-    assert_eq!((movies.token_type.as_str(), movies.expires_in_seconds), ("bearer", 300));
+    assert_eq!(movies.token_type, "bearer");
+    assert!((290..=300).contains(&movies.expires_in_seconds), "{movies:?}");
     import(&world, &movies.access_token).await.expect("the catalogue takes it");
     assert_eq!(refusal(me(&world, &movies.access_token).await).is(), (Code::Unauthenticated, "TOKEN_INVALID"));
     import(&world, &movies.access_token).await.expect("whoever has refused it before");
@@ -174,7 +175,7 @@ async fn i18_a_client_gets_a_token_of_an_account_that_its_owner_sees_and_can_end
     let ada = world.sign_up("ada").await;
     let program = Program::create(&world, "token.mint").await;
     let minted = issue(&world, None, mint(&program, &ada.account_id), "", 600).await.unwrap();
-    assert_eq!(minted.expires_in_seconds, 600);
+    assert!((590..=600).contains(&minted.expires_in_seconds), "{minted:?}");
     assert_eq!(me(&world, &minted.access_token).await.unwrap().email, ada.email);
     let claims = claims(&minted.access_token);
     assert_eq!(claims["act"], serde_json::json!({ "sub": format!("client:{}", program.name) }));
@@ -280,7 +281,7 @@ async fn i18_an_administrator_acts_for_somebody_with_a_reason_for_a_while() {
         );
     }
     let acting = issue(&world, as_admin, impersonate(&ada.account_id, REASON), "", 0).await.unwrap();
-    assert_eq!(acting.expires_in_seconds, 300);
+    assert!((290..=300).contains(&acting.expires_in_seconds), "{acting:?}");
     assert_eq!(me(&world, &acting.access_token).await.unwrap().email, ada.email);
     let act = claims(&acting.access_token)["act"].clone();
     let own = claims(&admin.access_token);

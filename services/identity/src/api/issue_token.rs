@@ -27,8 +27,6 @@ use crate::token::{LONGEST_LIFE, Subject, Terms};
 const LIFE: TimeDelta = TimeDelta::minutes(5);
 /// Roles that no client gets along with an account: what they are for is done by people.
 const POWERS: [&str; 2] = [role::ADMIN, "moderator"];
-/// The id that nothing has.
-const NOBODY: Id = Id::from_bytes([0; 16]);
 
 /// Issues tokens for others.
 pub struct Issuer {
@@ -90,7 +88,7 @@ impl Issuer {
         if !by.may(MINT) {
             return Err(Error::ScopeMissing(MINT));
         }
-        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(NOBODY);
+        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(nobody());
         let terms = asked.terms(Some(Actor::Client(by.name.clone())))?;
         let mut acting = self.store.mint(&by, account_id, terms.expire, client).await?;
         note("token_minted", Outcome::Done, Some(acting.owner.pseudonym), client);
@@ -108,7 +106,7 @@ impl Issuer {
     ) -> Result<Token, Error> {
         let actor = administrator(caller)?;
         asked.stay_within(caller);
-        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(NOBODY);
+        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(nobody());
         let reason = asked.fields.take("reason", reason(&form.reason)).unwrap_or_default();
         let minutes = asked.minutes(self.store.now());
         let terms = asked.terms(Some(actor))?;
@@ -121,7 +119,7 @@ impl Issuer {
     /// The client whose key it is. An unknown one takes as long as a known one and answers the same.
     async fn authenticate(&self, form: &MintToken, client: &Client) -> Result<ClientRow, Error> {
         let attempt = self.attempts.client_key(client).await?;
-        let id = form.client_id.parse().unwrap_or(NOBODY);
+        let id = form.client_id.parse().unwrap_or(nobody());
         let row = match self.store.client(id).await {
             Ok(row) => row,
             Err(error) => {
@@ -186,11 +184,17 @@ impl Asked {
     }
 }
 
+/// The id that nothing has.
+fn nobody() -> Id {
+    Id::from_bytes([0; 16])
+}
+
 fn life(seconds: i32) -> Result<TimeDelta, String> {
-    match TimeDelta::seconds(i64::from(seconds)) {
-        TimeDelta::ZERO => Ok(LIFE),
-        life if TimeDelta::ZERO < life && life <= LONGEST_LIFE => Ok(life),
-        _ => Err(format!("must be 0 to {}", LONGEST_LIFE.num_seconds())),
+    let longest = LONGEST_LIFE.num_seconds();
+    match i64::from(seconds) {
+        0 => Ok(LIFE),
+        seconds if (1..=longest).contains(&seconds) => Ok(TimeDelta::seconds(seconds)),
+        _ => Err(format!("must be 0 to {longest}")),
     }
 }
 
