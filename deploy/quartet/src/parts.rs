@@ -25,7 +25,12 @@ pub fn embedded(options: &Options, home: &Home) -> anyhow::Result<Parts> {
         None => MasterKey::read_or_create(&home.join("master.key"))?,
     };
     let clock = clock(options, Some(home))?;
-    let auth = Auth::new(clock.clone(), &random::bytes::<32>());
+    // Only who is told the secret could call as a service, by the operator's socket: without one, nobody.
+    let secret = match &options.fleet.fleet_secret {
+        Some(secret) => MasterKey::parse(secret.expose_secret())?.derive("service tokens"),
+        None => random::bytes::<32>(),
+    };
+    let auth = Auth::new(clock.clone(), secret.as_slice());
     auth.revocations().set_complete();
     let bus = Bus::Local(auth.revocations().clone());
     Ok(parts(clock, master, auth, bus))

@@ -52,5 +52,9 @@ async fn carry_out(store: &Store, mailer: &Mailer, faults: &Faults, row: &Erasur
         faults.within("erasure revocations", store.erase_revocations(row, account_id)).await?;
         faults.within("erasure account", store.erase_account(row, account_id)).await?;
     }
-    Ok(faults.within("erasure complete", store.complete_erasure(row)).await?)
+    if !store.forget_deleted().await? {
+        return Ok(false);
+    }
+    faults.within("erasure complete", store.complete_erasure(row)).await?;
+    Ok(true)
 }

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use super::fleet::FLEET_SECRET;
 use super::installation::Started;
 
 /// A running installation. It is stopped, and its data directory gone, when this is dropped.
@@ -18,7 +19,7 @@ pub struct Embedded {
 
 impl Embedded {
     pub async fn start(flags: &[&str]) -> Embedded {
-        let mut args: Vec<OsString> = vec!["quartet".into(), "--ephemeral".into()];
+        let mut args: Vec<OsString> = vec!["quartet".into(), "--ephemeral".into(), "--fleet-secret".into(), FLEET_SECRET.into()];
         args.extend(flags.iter().map(OsString::from));
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();

@@ -62,10 +62,12 @@ impl Store {
             .transaction(async |conn| {
                 self.lock_feed(conn).await?;
                 self.ensure_other_administrator(conn, owner.id).await?;
-                let live = account::table.find(owner.id).filter(account::state.ne(State::Erasing.as_str()));
+                let live = account::table.find(owner.id).filter(account::state.eq(State::Active.as_str()));
+                let live = live.filter(account::password_hash.eq(&owner.password_hash));
                 let gone = (account::state.eq(State::Erasing.as_str()), account::password_hash.eq(""));
                 if on!(conn, |db| diesel::update(live).set(gone).execute(db).await)? == 0 {
-                    return Err(Error::AccountNotFound);
+                    // Somebody has changed the password or the state since the owner showed who they are.
+                    return Err(Error::CredentialsInvalid);
                 }
                 let ended = self.end_sessions(conn, owner.id, None).await?;
                 let mut removed = self.drop_ways_in(conn, owner.id).await?;
@@ -96,13 +98,13 @@ impl Store {
     /// An erasure and its contexts in alphabetical order, for who knows its secret.
     pub async fn erasure(&self, id: Id, secret: &str) -> Result<Option<(ErasureRow, Vec<ContextRow>)>, DbError> {
         let conn = &mut self.db.read().await?;
-        let query = erasure::table.find(id).select(ErasureRow::as_select());
-        let row: Option<ErasureRow> = on!(conn, |db| query.first(db).await.optional())?;
+        let query = erasure::table.find(id);
+        let row: Option<ErasureRow> = on!(conn, |db| query.select(ErasureRow::as_select()).first(db).await.optional())?;
         let tag = self.erasure_secret(id, secret);
         let Some(row) = row.filter(|row| equal(&row.secret_hash, &tag)) else { return Ok(None) };
         let query = erasure_context::table.filter(erasure_context::erasure_id.eq(id));
-        let query = query.order(erasure_context::context).select(ContextRow::as_select());
-        let contexts = on!(conn, |db| query.load(db).await)?;
+        let query = query.order(erasure_context::context);
+        let contexts = on!(conn, |db| query.select(ContextRow::as_select()).load(db).await)?;
         Ok(Some((row, contexts)))
     }
 
@@ -148,8 +150,8 @@ impl Store {
         let ready = erasure::table
             .filter(erasure::complete_time.is_null())
             .filter(diesel::dsl::not(diesel::dsl::exists(waits)));
-        let ready = ready.order(erasure::id).limit(TURN).select(ErasureRow::as_select());
-        on!(conn, |db| ready.load(db).await)
+        let ready = ready.order(erasure::id).limit(TURN);
+        on!(conn, |db| ready.select(ErasureRow::as_select()).load(db).await)
     }
 
     /// Forgets the jobs about the account. `None` while a mail to it is still on its way; else the address.
@@ -215,11 +217,13 @@ impl Store {
             .await
     }
 
-    /// Ends an erasure, once what was deleted has left the database's files. False while it has not.
-    pub async fn complete_erasure(&self, row: &ErasureRow) -> Result<bool, Error> {
-        if !self.db.forget_deleted().await? {
-            return Ok(false);
-        }
+    /// Sees to it that what was deleted has left the database's files. False when that has to be tried again.
+    pub async fn forget_deleted(&self) -> Result<bool, DbError> {
+        self.db.forget_deleted().await
+    }
+
+    /// Ends an erasure.
+    pub async fn complete_erasure(&self, row: &ErasureRow) -> Result<(), DbError> {
         let now = self.now();
         self.db
             .transaction(async |conn| {
@@ -229,8 +233,7 @@ impl Store {
                 on!(conn, |db| diesel::update(own).set(done).execute(db).await)?;
                 let open = erasure::table.find(row.id).filter(erasure::complete_time.is_null());
                 let complete = erasure::complete_time.eq(now);
-                on!(conn, |db| diesel::update(open).set(complete).execute(db).await)?;
-                Ok::<_, Error>(true)
+                on!(conn, |db| diesel::update(open).set(complete).execute(db).await).map(drop)
             })
             .await
     }
@@ -308,4 +311,62 @@ async fn add_removed(conn: &mut Conn, id: Id, counts: &[(&str, usize)]) -> Resul
 
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::email::Email;
+
+    /// An erasure that has begun, and that every other context has reported.
+    async fn reported(store: &Store) -> anyhow::Result<(ErasureRow, String)> {
+        let email = Email::parse("ada@example.com")?;
+        store.register(&email, "hash", State::Active).await?;
+        let owner = store.account_by_email(&email).await?.ok_or_else(|| anyhow::anyhow!("not registered"))?;
+        let (id, secret) = store.begin_erasure(&owner, &Client::default()).await?;
+        assert!(store.begin_erasure(&owner, &Client::default()).await.is_err(), "once");
+        assert!(store.ready_erasures().await?.is_empty(), "the catalogue has not reported");
+        store.report_erasure(id, "catalogue", &Removed::new()).await?;
+        let ready = store.ready_erasures().await?;
+        Ok((ready.into_iter().next().ok_or_else(|| anyhow::anyhow!("not ready"))?, secret))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn i16_the_last_mail_is_waited_for_an_hour_long() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::in_folder(folder.path()).await?;
+        let (row, _) = reported(&store).await?;
+        let account_id = row.account_id.ok_or_else(|| anyhow::anyhow!("no account"))?;
+        store.clock.move_by(TimeDelta::minutes(59))?;
+        assert_eq!(store.erase_jobs(&row, account_id).await?, None);
+        store.clock.move_by(TimeDelta::minutes(2))?;
+        assert_eq!(store.erase_jobs(&row, account_id).await?.as_deref(), Some("ada@example.com"));
+        assert_eq!(store.outbox().waiting().await?, 0);
+        Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn i16_what_became_of_an_erasure_is_told_for_ninety_days() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::in_folder(folder.path()).await?;
+        let (row, secret) = reported(&store).await?;
+        let account_id = row.account_id.ok_or_else(|| anyhow::anyhow!("no account"))?;
+        // Whatever was done before a process ended is done again by the next one.
+        for _ in 0..2 {
+            store.erase_revocations(&row, account_id).await?;
+            store.erase_account(&row, account_id).await?;
+            store.complete_erasure(&row).await?;
+        }
+        store.clock.move_by(TimeDelta::days(89))?;
+        store.sweep_erasures().await?;
+        let (kept, contexts) = store.erasure(row.id, &secret).await?.ok_or_else(|| anyhow::anyhow!("forgotten"))?;
+        assert!(kept.complete_time.is_some() && kept.account_id.is_none());
+        let own = contexts.iter().find(|one| one.context == IDENTITY).map(|one| one.removed.as_str());
+        let own: Removed = serde_json::from_str(own.unwrap_or_default())?;
+        assert_eq!([own["account"], own["profile"], own["role"]], [1, 1, 1]);
+        store.clock.move_by(TimeDelta::days(2))?;
+        assert_eq!(store.sweep_erasures().await?, 1);
+        assert!(store.erasure(row.id, &secret).await?.is_none());
+        Ok(())
+    }
 }

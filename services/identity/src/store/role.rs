@@ -193,11 +193,13 @@ impl Store {
         conn: &mut Conn,
         id: Id,
         mut targets: Vec<Target>,
-    ) -> Result<Vec<Revocation>, DbError> {
-        let next = diesel::update(account::table.find(id)).set(account::epoch.eq(account::epoch + 1));
-        let epoch: i64 = on!(conn, |db| next.returning(account::epoch).get_result(db).await)?;
-        targets.push(Target::Account { id, epoch });
-        self.revoke(conn, targets).await
+    ) -> Result<Vec<Revocation>, Error> {
+        // Of one that is being erased nothing new may name the account.
+        let there = account::table.find(id).filter(account::state.ne(State::Erasing.as_str()));
+        let next = diesel::update(there).set(account::epoch.eq(account::epoch + 1));
+        let epoch: Option<i64> = on!(conn, |db| next.returning(account::epoch).get_result(db).await.optional())?;
+        targets.push(Target::Account { id, epoch: epoch.ok_or(Error::AccountStateFixed)? });
+        Ok(self.revoke(conn, targets).await?)
     }
 
     pub(super) async fn record_about(
