@@ -23,6 +23,10 @@ const LENGTH: usize = 128;
 pub enum Purpose {
     Activate,
     Reset,
+    SignIn,
+    /// Proves the address that an account is to move to, not the one that it has.
+    ChangeEmail,
+    Reactivate,
 }
 
 impl Purpose {
@@ -31,6 +35,9 @@ impl Purpose {
         match self {
             Purpose::Activate => "ACTIVATE",
             Purpose::Reset => "RESET",
+            Purpose::SignIn => "SIGN_IN",
+            Purpose::ChangeEmail => "CHANGE_EMAIL",
+            Purpose::Reactivate => "REACTIVATE",
         }
     }
 
@@ -38,7 +45,9 @@ impl Purpose {
     pub fn patience(self) -> TimeDelta {
         match self {
             Purpose::Activate => TimeDelta::hours(24),
-            Purpose::Reset => TimeDelta::hours(1),
+            Purpose::Reset | Purpose::ChangeEmail | Purpose::Reactivate => TimeDelta::hours(1),
+            // Who wants to sign in has asked again by then.
+            Purpose::SignIn => TimeDelta::minutes(15),
         }
     }
 }
@@ -148,6 +157,9 @@ mod tests {
             marker.code(Bond { account_id: bob, ..bond }, first, "1234567"),
             marker.code(Bond { email_key: "a@example.com", ..bond }, first, "1234567"),
             marker.code(Bond { purpose: Purpose::Reset, ..bond }, first, "1234567"),
+            marker.code(Bond { purpose: Purpose::SignIn, ..bond }, first, "1234567"),
+            marker.code(Bond { purpose: Purpose::ChangeEmail, ..bond }, first, "1234567"),
+            marker.code(Bond { purpose: Purpose::Reactivate, ..bond }, first, "1234567"),
             marker.token(bond, "1234567"),
             marker.grant(bond, "1234567"),
         ] {

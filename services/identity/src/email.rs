@@ -57,6 +57,13 @@ impl Email {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// For somebody who should recognize it and not learn it: `n…@example.com`.
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.text.split_once('@').unwrap_or((&self.text, ""));
+        let first: String = local.chars().take(1).collect();
+        format!("{first}…@{domain}")
+    }
 }
 
 fn key(text: &str) -> String {
@@ -127,5 +134,13 @@ mod tests {
         for right in ["ada@example.com", "a+b.c_d@sub.example.co.uk", "o'brien@example.ie"] {
             assert!(Email::parse(right).is_ok(), "{right}");
         }
+    }
+
+    #[test]
+    fn s05_an_address_is_shown_in_part() -> Result<(), NotAnEmail> {
+        for (address, shown) in [("new.one@example.com", "n…@example.com"), ("élise@example.com", "é…@example.com")] {
+            assert_eq!(Email::parse(address)?.masked(), shown);
+        }
+        Ok(())
     }
 }

@@ -38,8 +38,36 @@ pub enum Error {
     ResetInvalid,
     #[error("the caller has no such session")]
     SessionNotFound,
+    #[error("the sign-in code or link is not good")]
+    SignInCodeInvalid,
+    #[error("the sign-in is not fresh")]
+    SignInStale,
+    #[error("somebody else acts for the owner")]
+    ActorRefused,
+    #[error("nobody else could administrate")]
+    LastAdministrator,
+    #[error("the account is not deactivated")]
+    AccountNotDeactivated,
+    #[error("the reactivation token or code is not good")]
+    ReactivationInvalid,
+    #[error("the email change token or code is not good")]
+    EmailChangeInvalid,
+    #[error("the account is in a state that is not an administrator's to change")]
+    AccountStateFixed,
+    #[error("no client has this id and key")]
+    ClientInvalid,
+    #[error("there is no such erasure")]
+    ErasureNotFound,
+    #[error("the name has a client")]
+    ClientExists,
+    #[error("there is no such client")]
+    ClientNotFound,
+    #[error("the scope `{0}` is missing")]
+    ScopeMissing(&'static str),
     #[error("too many passwords wait to be hashed")]
     Overloaded,
+    #[error("too many failures")]
+    RateLimited(std::time::Duration),
     #[error("the request breaks a rule")]
     Refused(Failure),
     #[error(transparent)]
@@ -99,6 +127,26 @@ impl From<Error> for Failure {
             Error::AccountNotFound => (Code::NotFound, R::AccountNotFound, "User not found."),
             Error::ResetInvalid => (Code::InvalidArgument, R::ResetInvalid, "Invalid email or token."),
             Error::SessionNotFound => (Code::NotFound, R::SessionNotFound, "there is no such session"),
+            Error::SignInCodeInvalid => (Code::Unauthenticated, R::SignInCodeInvalid, "Invalid or expired sign-in code."),
+            Error::SignInStale => (Code::Unauthenticated, R::SignInStale, "this needs the password or a fresh sign-in with a code"),
+            Error::ActorRefused => (Code::PermissionDenied, R::ActorRefused, "only the owner of the account may do this"),
+            Error::LastAdministrator => (Code::FailedPrecondition, R::LastAdministrator, "the last administrator must stay one"),
+            Error::AccountNotDeactivated => (Code::FailedPrecondition, R::AccountNotDeactivated, "User account is not deactivated."),
+            Error::ReactivationInvalid => (Code::InvalidArgument, R::ReactivationInvalid, "Invalid or expired reactivation code."),
+            Error::EmailChangeInvalid => (Code::InvalidArgument, R::EmailChangeInvalid, "Invalid or expired email change token."),
+            Error::AccountStateFixed => (Code::FailedPrecondition, R::AccountStateFixed, "an administrator can't change the state that the account is in"),
+            Error::ClientInvalid => (Code::Unauthenticated, R::ClientInvalid, "no client has this id and key"),
+            Error::ErasureNotFound => (Code::NotFound, R::ErasureNotFound, "there is no such erasure"),
+            Error::ClientExists => (Code::AlreadyExists, R::ClientExists, "there is a client with this name"),
+            Error::ClientNotFound => (Code::NotFound, R::ClientNotFound, "there is no such client"),
+            Error::ScopeMissing(scope) => {
+                let message = format!("this call needs the scope {scope}");
+                return Failure::new(Code::PermissionDenied, R::ScopeMissing, message).with("scope", scope);
+            }
+            Error::RateLimited(wait) => {
+                let message = "too many tries have failed: try again later, or sign in with a mailed code";
+                return Failure::new(Code::ResourceExhausted, R::RateLimited, message).retry_after(wait);
+            }
             Error::Overloaded => {
                 let message = "too many passwords wait to be checked: try again";
                 let failure = Failure::new(Code::ResourceExhausted, R::Overloaded, message);
@@ -167,6 +215,20 @@ mod tests {
             Error::AccountNotFound,
             Error::ResetInvalid,
             Error::SessionNotFound,
+            Error::SignInCodeInvalid,
+            Error::SignInStale,
+            Error::ActorRefused,
+            Error::LastAdministrator,
+            Error::AccountNotDeactivated,
+            Error::ReactivationInvalid,
+            Error::EmailChangeInvalid,
+            Error::AccountStateFixed,
+            Error::ClientInvalid,
+            Error::ErasureNotFound,
+            Error::ClientExists,
+            Error::ClientNotFound,
+            Error::ScopeMissing("token.mint"),
+            Error::RateLimited(std::time::Duration::from_secs(20)),
             Error::Overloaded,
             Error::Db(DbError::Unavailable("10.0.0.1:5432 refused".to_owned())),
             Error::Db(DbError::Full),
@@ -196,6 +258,20 @@ mod tests {
         NotFound ACCOUNT_NOT_FOUND: User not found.
         InvalidArgument RESET_INVALID: Invalid email or token.
         NotFound SESSION_NOT_FOUND: there is no such session
+        Unauthenticated SIGN_IN_CODE_INVALID: Invalid or expired sign-in code.
+        Unauthenticated SIGN_IN_STALE: this needs the password or a fresh sign-in with a code
+        PermissionDenied ACTOR_REFUSED: only the owner of the account may do this
+        FailedPrecondition LAST_ADMINISTRATOR: the last administrator must stay one
+        FailedPrecondition ACCOUNT_NOT_DEACTIVATED: User account is not deactivated.
+        InvalidArgument REACTIVATION_INVALID: Invalid or expired reactivation code.
+        InvalidArgument EMAIL_CHANGE_INVALID: Invalid or expired email change token.
+        FailedPrecondition ACCOUNT_STATE_FIXED: an administrator can't change the state that the account is in
+        Unauthenticated CLIENT_INVALID: no client has this id and key
+        NotFound ERASURE_NOT_FOUND: there is no such erasure
+        AlreadyExists CLIENT_EXISTS: there is a client with this name
+        NotFound CLIENT_NOT_FOUND: there is no such client
+        PermissionDenied SCOPE_MISSING: this call needs the scope token.mint
+        ResourceExhausted RATE_LIMITED: too many tries have failed: try again later, or sign in with a mailed code
         ResourceExhausted OVERLOADED: too many passwords wait to be checked: try again
         Unavailable DEPENDENCY_UNAVAILABLE: the database can't be reached
         ResourceExhausted STORAGE_FULL: the store has no room left

@@ -7,6 +7,7 @@ use quartet_chassis::mail::Mail;
 use serde::{Deserialize, Serialize};
 
 use crate::challenge::Purpose;
+use crate::notice::Notice;
 
 /// The kind of an outbox row that holds a [`Letter`].
 pub const MAIL: &str = "mail";
@@ -25,18 +26,9 @@ pub enum Letter {
         /// Whether the address was registered more than once, so that setting a password is what completes it.
         again: bool,
     },
-    /// Somebody tried to register the owner's address.
-    AlreadyRegistered {
+    Notice {
         to: String,
-    },
-    PasswordReset {
-        to: String,
-    },
-    /// A spent refresh token came back.
-    SessionEnded {
-        to: String,
-        began: String,
-        user_agent: String,
+        notice: Notice,
     },
 }
 
@@ -79,6 +71,51 @@ struct ResetHtml<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "sign_in.txt")]
+struct SignInText<'a> {
+    link: &'a str,
+    code: &'a str,
+    token: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInHtml<'a> {
+    link: &'a str,
+    code: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "change_email.txt")]
+struct ChangeEmailText<'a> {
+    link: &'a str,
+    code: &'a str,
+    token: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "change_email.html")]
+struct ChangeEmailHtml<'a> {
+    link: &'a str,
+    code: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "reactivate.txt")]
+struct ReactivateText<'a> {
+    link: &'a str,
+    code: &'a str,
+    token: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "reactivate.html")]
+struct ReactivateHtml<'a> {
+    link: &'a str,
+    code: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "notice.txt")]
 struct NoticeText<'a> {
     paragraphs: &'a [String],
@@ -110,32 +147,25 @@ impl Letters {
                 let subject = if again { "Complete your registration" } else { "Reset your password" };
                 (to, subject, text, ResetHtml { again, link, code }.render()?)
             }
-            Letter::AlreadyRegistered { to } => {
-                let paragraphs = [
-                    "Somebody, perhaps you, has tried to register this address. It has an account already.".to_owned(),
-                    "If you have forgotten its password, ask for a reset. Else there is nothing to do.".to_owned(),
-                ];
-                let (text, html) = notice(&paragraphs)?;
-                (to, "You have an account already", text, html)
+            Letter::Challenge { purpose: Purpose::SignIn, to, token, code, .. } => {
+                let link = &self.link("sign-in", to, token);
+                let text = SignInText { link, code, token }.render()?;
+                (to, "Sign in to your account", text, SignInHtml { link, code }.render()?)
             }
-            Letter::PasswordReset { to } => {
-                let paragraphs = [
-                    "The password of your account was reset, and every session has ended.".to_owned(),
-                    "If that was not you, somebody else can read your mail: secure your mailbox, then reset the password again."
-                        .to_owned(),
-                ];
-                let (text, html) = notice(&paragraphs)?;
-                (to, "Your password was reset", text, html)
+            Letter::Challenge { purpose: Purpose::ChangeEmail, to, token, code, .. } => {
+                let link = &self.link("change-email", to, token);
+                let text = ChangeEmailText { link, code, token }.render()?;
+                (to, "Confirm your new address", text, ChangeEmailHtml { link, code }.render()?)
             }
-            Letter::SessionEnded { to, began, user_agent } => {
-                let program: String = user_agent.chars().filter(|c| !c.is_control()).take(100).collect();
-                let paragraphs = [
-                    format!("One of your sessions, begun on {began} by `{program}`, was ended."),
-                    "A key of it that had been replaced was used again: somebody may have copied it. Sign in again where you need to."
-                        .to_owned(),
-                ];
-                let (text, html) = notice(&paragraphs)?;
-                (to, "A session of yours was ended", text, html)
+            Letter::Challenge { purpose: Purpose::Reactivate, to, token, code, .. } => {
+                let link = &self.link("reactivate", to, token);
+                let text = ReactivateText { link, code, token }.render()?;
+                (to, "Take your account into use again", text, ReactivateHtml { link, code }.render()?)
+            }
+            Letter::Notice { to, notice } => {
+                let (subject, paragraphs) = notice.text();
+                let paragraphs = &paragraphs;
+                (to, subject, NoticeText { paragraphs }.render()?, NoticeHtml { paragraphs }.render()?)
             }
         };
         Ok(Mail { to: to.clone(), subject: subject.to_owned(), text, html, message_id: format!("{id}@quartet") })
@@ -144,10 +174,6 @@ impl Letters {
     fn link(&self, page: &str, email: &str, token: &str) -> String {
         format!("{}/{page}?email={}&token={}", self.frontend_url, encode(email), encode(token))
     }
-}
-
-fn notice(paragraphs: &[String]) -> Result<(String, String), askama::Error> {
-    Ok((NoticeText { paragraphs }.render()?, NoticeHtml { paragraphs }.render()?))
 }
 
 /// Percent-encodes what has a meaning in a link.
@@ -166,6 +192,34 @@ fn encode(text: &str) -> String {
 mod tests {
     use super::*;
     use quartet_chassis::clock::Clock;
+
+    #[test]
+    fn x1_every_challenge_has_a_mail_with_link_code_and_token() -> anyhow::Result<()> {
+        for (purpose, page) in [
+            (Purpose::Activate, "activate"),
+            (Purpose::Reset, "reset-password"),
+            (Purpose::SignIn, "sign-in"),
+            (Purpose::ChangeEmail, "change-email"),
+            (Purpose::Reactivate, "reactivate"),
+        ] {
+            let letter = Letter::Challenge {
+                challenge_id: String::new(),
+                purpose,
+                to: "ada@example.com".to_owned(),
+                token: "abc".to_owned(),
+                code: "0012345".to_owned(),
+                asked_time: Time::default(),
+                again: false,
+            };
+            let mail = Letters::new("https://app.example.com").mail(&letter, Id::new(&Clock::System))?;
+            let link = format!("https://app.example.com/{page}?email=ada%40example.com&token=abc");
+            for line in [&link, "Code: 0012345", "Token: abc"] {
+                assert!(mail.text.lines().any(|other| other == line), "{line} in\n{}", mail.text);
+            }
+            assert!(mail.html.contains("0012345") && mail.html.contains(&format!("/{page}?")), "{}", mail.html);
+        }
+        Ok(())
+    }
 
     #[test]
     fn i12_the_mail_brings_link_code_and_token() -> anyhow::Result<()> {
@@ -190,8 +244,9 @@ mod tests {
     #[test]
     fn s57_what_comes_from_a_client_is_escaped() -> anyhow::Result<()> {
         let to = "ada@example.com".to_owned();
-        let letter =
-            Letter::SessionEnded { to, began: "2026-11-21".to_owned(), user_agent: "<script>\r\nBcc: x".to_owned() };
+        let notice =
+            Notice::SessionEnded { began: "2026-11-21".to_owned(), user_agent: "<script>\r\nBcc: x".to_owned() };
+        let letter = Letter::Notice { to, notice };
         let mail = Letters::new("https://app.example.com").mail(&letter, Id::new(&Clock::System))?;
         assert!(!mail.html.contains("<script>") && !mail.text.contains("\nBcc"));
         Ok(())

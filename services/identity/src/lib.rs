@@ -1,21 +1,33 @@
 #![doc = include_str!("../README.md")]
 
+mod account_file;
 mod api;
+mod attempts;
+mod authenticate;
 mod challenge;
+mod client;
 mod config;
+mod device;
 mod email;
+mod erasure;
 mod error;
 mod hasher;
 mod jobs;
 mod keys;
 mod letter;
+mod line_file;
+mod notice;
+mod own_token;
 mod password;
+mod profile;
 mod refresh;
 mod role;
 mod schema;
+mod security;
 mod spread;
 mod store;
 mod token;
+mod wish;
 
 use std::sync::Arc;
 
@@ -29,20 +41,43 @@ use quartet_chassis::mail::Mailer;
 use quartet_chassis::outbox::Outbox;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
+use quartet_proto::identity::v1::account_import_service_server::AccountImportServiceServer;
+use quartet_proto::identity::v1::account_feed_service_server::AccountFeedServiceServer;
 use quartet_proto::identity::v1::account_service_server::AccountServiceServer;
 use quartet_proto::identity::v1::administration_service_server::AdministrationServiceServer;
+use quartet_proto::identity::v1::audit_service_server::AuditServiceServer;
+use quartet_proto::identity::v1::client_service_server::ClientServiceServer;
+use quartet_proto::identity::v1::directory_service_server::DirectoryServiceServer;
+use quartet_proto::identity::v1::email_change_service_server::EmailChangeServiceServer;
+use quartet_proto::identity::v1::erasure_service_server::ErasureServiceServer;
 use quartet_proto::identity::v1::key_service_server::KeyServiceServer;
+use quartet_proto::identity::v1::profile_service_server::ProfileServiceServer;
 use quartet_proto::identity::v1::revocation_service_server::RevocationServiceServer;
+use quartet_proto::identity::v1::role_service_server::RoleServiceServer;
 use quartet_proto::identity::v1::session_service_server::SessionServiceServer;
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
 use crate::api::account::AccountApi;
+use crate::api::account_feed::AccountFeedApi;
+use crate::api::account_import::AccountImportApi;
 use crate::api::administration::AdministrationApi;
+use crate::api::audit::AuditApi;
+use crate::api::client::ClientApi;
+use crate::api::directory::DirectoryApi;
+use crate::api::email_change::EmailChangeApi;
+use crate::api::erasure::ErasureApi;
+use crate::api::issue_token::Issuer;
 use crate::api::key::KeyApi;
+use crate::api::profile::ProfileApi;
 use crate::api::revocation::RevocationApi;
+use crate::api::role::RoleApi;
 use crate::api::session::SessionApi;
-pub use crate::config::{Config, PolicyKind};
+use crate::attempts::Attempts;
+use crate::authenticate::Authenticator;
+pub use crate::config::{Audience, Config, PolicyKind};
+use crate::device::DeviceKey;
+use crate::client::ClientKeys;
 use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::keys::Keys;
@@ -100,7 +135,8 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
     parts.spawn(keys.clone().follow());
     parts.spawn(jobs::sweep(store.clone(), keys.clone(), Id::new(&parts.clock)));
     // Ends by itself when the process stops, to leave nothing claimed behind.
-    parts.tasks.spawn(send_mails(outbox.clone(), store.clone(), config, mailer));
+    parts.tasks.spawn(send_mails(outbox.clone(), store.clone(), config, mailer.clone()));
+    parts.spawn(erasure::erase(store.clone(), mailer, parts.faults.clone(), Id::new(&parts.clock)));
 
     let check: Check = Arc::new(move || {
         let (store, keys) = (store.clone(), keys.clone());
@@ -125,7 +161,7 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Store, Keys
     let store = Store::new(db, outbox, config, parts);
     let keys = Keys::new(store.clone(), config, parts);
     let pepper = Pepper::new(&parts.master.derive("identity password pepper"));
-    let hasher = Hasher::start(pepper, config.bcrypt_cost, usize::from(config.password_queue))?;
+    let hasher = Hasher::start(pepper, config.bcrypt_cost, usize::from(config.password_queue), parts.faults.clone())?;
     let guard = Guard::new("identity", routes(config, parts, &store, &keys, &hasher), parts)?;
     Ok((store, keys, guard))
 }
@@ -137,17 +173,51 @@ fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &H
     let silent = config.silent_registration;
     let refresh_key = RefreshKey::new(&parts.master.derive("identity refresh token"));
     let auth = parts.auth.clone();
+    let attempts = Attempts::new(config, parts);
+    let client_keys = ClientKeys::new(parts.master.tagger("identity client key"));
+    let issuer =
+        Issuer { store: store(), keys: keys(), attempts: attempts.clone(), client_keys: client_keys.clone() };
+    let authenticator = Authenticator {
+        store: store(),
+        hasher: hasher(),
+        attempts,
+        devices: DeviceKey::new(&parts.master.derive("identity device token")),
+    };
 
-    Routes::new(AccountServiceServer::new(AccountApi { store: store(), hasher: hasher(), policy, first_state, silent }))
+    Routes::new(AccountServiceServer::new(AccountApi {
+        store: store(),
+        hasher: hasher(),
+        authenticator: authenticator.clone(),
+        policy,
+        first_state,
+        silent,
+    }))
+    .add_service(EmailChangeServiceServer::new(EmailChangeApi {
+        store: store(),
+        authenticator: authenticator.clone(),
+    }))
         .add_service(SessionServiceServer::new(SessionApi {
             store: store(),
-            hasher: hasher(),
+            authenticator,
             keys: keys(),
             refresh_key,
             auth,
+            issuer,
+        }))
+        .add_service(ProfileServiceServer::new(ProfileApi { store: store(), open_to: config.directory }))
+        .add_service(DirectoryServiceServer::new(DirectoryApi { store: store(), open_to: config.directory }))
+        .add_service(AccountImportServiceServer::new(AccountImportApi { store: store(), unverified: first_state }))
+        .add_service(AccountFeedServiceServer::new(AccountFeedApi { store: store(), parts: parts.clone() }))
+        .add_service(ErasureServiceServer::new(ErasureApi { store: store() }))
+        .add_service(ClientServiceServer::new(ClientApi {
+            store: store(),
+            keys: client_keys,
+            clock: parts.clock.clone(),
         }))
         .add_service(KeyServiceServer::new(KeyApi { keys: keys() }))
         .add_service(RevocationServiceServer::new(RevocationApi { store: store(), parts: parts.clone() }))
+        .add_service(RoleServiceServer::new(RoleApi { store: store() }))
+        .add_service(AuditServiceServer::new(AuditApi { store: store() }))
         .add_service(AdministrationServiceServer::new(AdministrationApi { store: store(), hasher: hasher(), policy }))
 }
 

@@ -20,6 +20,108 @@ diesel::table! {
         mails_time -> Timestamp,
         sign_in_time -> Nullable<Timestamp>,
         create_time -> Timestamp,
+        /// What logs and the audit log call it: nothing leads back once the row is gone.
+        pseudonym -> Binary,
+        /// Of its newest change in the feed; none before it is first used.
+        change_number -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    /// The number that a feed has come to.
+    feed (name) {
+        name -> Text,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    profile (account_id) {
+        account_id -> Binary,
+        first_name -> Text,
+        last_name -> Text,
+        /// Empty where it was not said.
+        gender -> Text,
+        /// ISO, or empty.
+        date_of_birth -> Text,
+        info -> Text,
+        avatar_url -> Text,
+        avatar_media_id -> Text,
+        /// The folded name, by which the directory is ordered and searched; without a name the last of all characters.
+        sort_key -> Text,
+        /// Whether the directory shows it: the account is active.
+        listed -> Bool,
+        update_time -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// What an account has signed in from.
+    device (id) {
+        id -> Binary,
+        account_id -> Binary,
+        user_agent -> Text,
+        create_time -> Timestamp,
+        last_use_time -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// A second factor or a passkey; nothing fills it yet.
+    factor (id) {
+        id -> Binary,
+        account_id -> Binary,
+    }
+}
+
+diesel::table! {
+    /// Who did what to whom. Accounts are in it by their pseudonyms alone.
+    audit_event (id) {
+        id -> Binary,
+        create_time -> Timestamp,
+        action -> Text,
+        actor -> Text,
+        actor_pseudonym -> Nullable<Binary>,
+        subject_pseudonym -> Nullable<Binary>,
+        client_address -> Text,
+        user_agent -> Text,
+        request_id -> Text,
+        /// A JSON object.
+        details -> Text,
+    }
+}
+
+diesel::table! {
+    erasure (id) {
+        id -> Binary,
+        /// None once it is complete.
+        account_id -> Nullable<Binary>,
+        secret_hash -> Binary,
+        create_time -> Timestamp,
+        complete_time -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    erasure_context (erasure_id, context) {
+        erasure_id -> Binary,
+        context -> Text,
+        /// A JSON object of kinds and counts; empty until it is done.
+        removed -> Text,
+        done_time -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    /// Programs of the operator's.
+    client (id) {
+        id -> Binary,
+        name -> Text,
+        key_hash -> Binary,
+        /// Separated by blanks.
+        scopes -> Text,
+        create_time -> Timestamp,
+        last_use_time -> Nullable<Timestamp>,
     }
 }
 
@@ -48,6 +150,10 @@ diesel::table! {
         expire_time -> Timestamp,
         /// A used one stays until it expires, so that its holder can be told.
         used_time -> Nullable<Timestamp>,
+        /// Of an email change: the address to be, and the session that asked for it.
+        new_email -> Nullable<Text>,
+        new_email_key -> Nullable<Text>,
+        session_id -> Nullable<Binary>,
     }
 }
 
@@ -66,6 +172,13 @@ diesel::table! {
         create_time -> Timestamp,
         client_address -> Text,
         user_agent -> Text,
+        device_id -> Nullable<Binary>,
+        /// As its owner calls it, or empty.
+        device_name -> Text,
+        /// How it was begun, RFC 8176, separated by blanks.
+        amr -> Text,
+        /// Who acts in it if not the owner: `client NAME` or `administrator`.
+        actor -> Text,
     }
 }
 
@@ -104,5 +217,7 @@ diesel::table! {
 }
 
 diesel::joinable!(account_role -> account (account_id));
+diesel::joinable!(profile -> account (account_id));
+diesel::joinable!(erasure_context -> erasure (erasure_id));
 diesel::joinable!(session -> account (account_id));
-diesel::allow_tables_to_appear_in_same_query!(account, account_role, session);
+diesel::allow_tables_to_appear_in_same_query!(account, account_role, session, profile, erasure, erasure_context);

@@ -1,30 +1,35 @@
-//! Accounts: registration, activation, password reset.
+//! Accounts: registration, activation, one's own account. Passwords and leaving are in files of their own.
 
-use quartet_chassis::caller::Caller;
+use quartet_chassis::caller::{Caller, Client};
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::failure::Fields;
 use quartet_proto::identity::v1::account_service_server::AccountService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
+use crate::authenticate::Authenticator;
 use crate::challenge::{Proof, Purpose};
 use crate::email::Email;
 use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::password::{Password, Policy};
+use crate::security::{Outcome, note};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
+use crate::wish::What;
 
 const REGISTRATION_FAILED: &str = "An error occurred during user creation.";
-const RESET_FAILED: &str = "An error occurred while resetting the password.";
 const REGISTERED: &str = "Thank you for registering. You will receive an email with instructions.";
 const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
-const PROOF: &str = "must not be empty";
+const ACTIVATED: &str = "User account activated successfully.";
+/// What is wrong with a request that proves nothing.
+pub(super) const PROOF: &str = "must not be empty";
 
 /// The rpcs of accounts.
 pub struct AccountApi {
     pub store: Store,
     pub hasher: Hasher,
+    pub authenticator: Authenticator,
     pub policy: Policy,
     /// What a new account is.
     pub first_state: State,
@@ -35,23 +40,31 @@ pub struct AccountApi {
 #[tonic::async_trait]
 impl AccountService for AccountApi {
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
+        let client = Client::of(&request);
         let request = request.into_inner();
-        let (email, password) = self.new_credentials(&request.email, request.password)?;
+        let mut fields = Fields::default();
+        let email = fields.take("email", Email::parse(&request.email));
+        let password = fields.take("password", Password::new(request.password, self.policy, email.as_ref()));
+        let (Some(email), Some(password)) = (email, password) else { return Err(Error::from(fields).into()) };
 
         let hash = self.hasher.hash(password).await?;
-        let account_id = match self.store.register(&email, &hash, self.first_state).await {
-            Err(Error::EmailTaken(_)) if self.silent => {
-                self.store.tell_of_registration(&email).await?;
-                String::new()
-            }
-            Ok(_) if self.silent => String::new(),
-            registered => registered.map_err(|error| error.saying(REGISTRATION_FAILED))?.to_string(),
+        let account_id = if self.silent {
+            let active = self.first_state == State::Active;
+            let what = What::Account { email: email.as_str().to_owned(), password_hash: hash, active };
+            self.store.wish(what, &client).await?;
+            String::new()
+        } else {
+            let registered = self.store.register(&email, &hash, self.first_state).await;
+            let account = registered.map_err(|error| error.saying(REGISTRATION_FAILED))?;
+            note("registration", Outcome::Done, Some(account.pseudonym), &client);
+            account.id.to_string()
         };
         Ok(Response::new(RegisterResponse { account_id, email: request.email, message: REGISTERED.to_owned() }))
     }
 
     async fn activate(&self, request: Request<ActivateRequest>) -> Result<Response<ActivateResponse>, Status> {
         use activate_request::Proof as Wire;
+        let (caller, client) = (Caller::find(&request), Client::of(&request));
         let request = request.into_inner();
         let mut fields = Fields::default();
         let email = fields.take("email", Email::parse(&request.email));
@@ -62,20 +75,24 @@ impl AccountService for AccountApi {
         };
         let (Some(email), Some((proof, is_token))) = (email, proof) else { return Err(Error::from(fields).into()) };
 
-        if is_token {
-            self.store.activate_by_token(&email, &proof).await?;
+        let activated = if is_token {
+            self.store.activate_by_token(&email, &proof, caller.as_ref()).await
         } else {
-            self.store.activate_by_code(&email, &proof).await?;
-        }
-        Ok(Response::new(ActivateResponse { message: "User account activated successfully.".to_owned() }))
+            self.store.activate_by_code(&email, &proof, caller.as_ref()).await
+        };
+        let activated = noted(&self.store, "activation", &email, &client, activated).await?;
+        note("activation", Outcome::Done, Some(activated.pseudonym), &client);
+        let password_needed = activated.password_needed;
+        Ok(Response::new(ActivateResponse { message: ACTIVATED.to_owned(), password_needed }))
     }
 
     async fn resend_activation(
         &self,
         request: Request<ResendActivationRequest>,
     ) -> Result<Response<ResendActivationResponse>, Status> {
+        let client = Client::of(&request);
         let email = parse_email(&request.into_inner().email)?;
-        self.store.request_challenge(&email, Purpose::Activate).await?;
+        self.store.wish(challenge(&email, Purpose::Activate), &client).await?;
         Ok(Response::new(ResendActivationResponse { message: INSTRUCTIONS.to_owned() }))
     }
 
@@ -83,8 +100,9 @@ impl AccountService for AccountApi {
         &self,
         request: Request<RequestPasswordResetRequest>,
     ) -> Result<Response<RequestPasswordResetResponse>, Status> {
+        let client = Client::of(&request);
         let email = parse_email(&request.into_inner().email)?;
-        self.store.request_challenge(&email, Purpose::Reset).await?;
+        self.store.wish(challenge(&email, Purpose::Reset), &client).await?;
         Ok(Response::new(RequestPasswordResetResponse { message: INSTRUCTIONS.to_owned() }))
     }
 
@@ -92,48 +110,43 @@ impl AccountService for AccountApi {
         &self,
         request: Request<VerifyResetCodeRequest>,
     ) -> Result<Response<VerifyResetCodeResponse>, Status> {
-        let request = request.into_inner();
-        let mut fields = Fields::default();
-        let email = fields.take("email", Email::parse(&request.email));
-        let code = fields.take("code", Proof::parse(request.code));
-        let (Some(email), Some(code)) = (email, code) else { return Err(Error::from(fields).into()) };
-
-        let reset_grant = self.store.grant_reset(&email, &code).await?.ok_or(Error::ResetInvalid)?;
-        Ok(Response::new(VerifyResetCodeResponse { reset_grant }))
+        Ok(Response::new(self.verify_code(Client::of(&request), request.into_inner()).await?))
     }
 
     async fn complete_password_reset(
         &self,
         request: Request<CompletePasswordResetRequest>,
     ) -> Result<Response<CompletePasswordResetResponse>, Status> {
-        use complete_password_reset_request::Proof as Wire;
-        let request = request.into_inner();
-        let mut fields = Fields::default();
-        let email = fields.take("email", Email::parse(&request.email));
-        let proof = match request.proof {
-            Some(Wire::Token(token)) => fields.take("token", Proof::parse(token)).map(|token| (token, true)),
-            Some(Wire::ResetGrant(grant)) => {
-                fields.take("reset_grant", Proof::parse(grant)).map(|grant| (grant, false))
-            }
-            None => fields.take("token", Err(PROOF)),
-        };
-        let password = fields.take("password", Password::new(request.password, self.policy, email.as_ref()));
-        let (Some(email), Some((proof, is_token)), Some(password)) = (email, proof, password) else {
-            return Err(Error::from(fields).into());
-        };
+        Ok(Response::new(self.complete_reset(Client::of(&request), request.into_inner()).await?))
+    }
 
-        let ticket = if is_token {
-            self.store.reset_by_token(&email, &proof).await
-        } else {
-            self.store.reset_by_grant(&email, &proof).await
-        };
-        let saying = |error: Error| error.saying(RESET_FAILED);
-        let ticket = ticket.map_err(|error| saying(error.into()))?.ok_or(Error::ResetInvalid)?;
-        let hash = self.hasher.hash(password).await.map_err(saying)?;
-        if !self.store.complete_reset(ticket, &hash).await.map_err(saying)? {
-            return Err(Error::ResetInvalid.into());
-        }
-        Ok(Response::new(CompletePasswordResetResponse { message: "Password reset successfully.".to_owned() }))
+    async fn update_password(
+        &self,
+        request: Request<UpdatePasswordRequest>,
+    ) -> Result<Response<UpdatePasswordResponse>, Status> {
+        let (caller, client) = (Caller::of(&request)?, Client::of(&request));
+        Ok(Response::new(self.change_password(&caller, &client, request.into_inner()).await?))
+    }
+
+    async fn deactivate(&self, request: Request<DeactivateRequest>) -> Result<Response<DeactivateResponse>, Status> {
+        let (caller, client) = (Caller::of(&request)?, Client::of(&request));
+        self.put_aside(&caller, &client, request.into_inner().password).await?;
+        Ok(Response::new(DeactivateResponse {}))
+    }
+
+    async fn reactivate(&self, request: Request<ReactivateRequest>) -> Result<Response<ReactivateResponse>, Status> {
+        Ok(Response::new(self.take_back(Client::of(&request), request.into_inner()).await?))
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<DeleteAccountRequest>,
+    ) -> Result<Response<DeleteAccountResponse>, Status> {
+        let (caller, client) = (Caller::of(&request)?, Client::of(&request));
+        let account = self.authenticator.owner(&caller, request.into_inner().password, &client).await?;
+        let (erasure_id, secret) = self.store.begin_erasure(&account, &client).await?;
+        note("account_deleted", Outcome::Done, Some(account.pseudonym), &client);
+        Ok(Response::new(DeleteAccountResponse { erasure_id: erasure_id.to_string(), secret }))
     }
 
     async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<GetMeResponse>, Status> {
@@ -144,14 +157,37 @@ impl AccountService for AccountApi {
     }
 }
 
-impl AccountApi {
-    fn new_credentials(&self, email: &str, password: String) -> Result<(Email, Password), Error> {
-        let mut fields = Fields::default();
-        let email = fields.take("email", Email::parse(email));
-        let password = fields.take("password", Password::new(password, self.policy, email.as_ref()));
-        let (Some(email), Some(password)) = (email, password) else { return Err(fields.into()) };
-        Ok((email, password))
+/// Notes the refusal of what somebody has tried with an address.
+pub(super) async fn note_refusal(
+    store: &Store,
+    event: &'static str,
+    email: Option<&Email>,
+    client: &Client,
+) -> Result<(), Error> {
+    let account = match email {
+        Some(email) => store.account_by_email(email).await?,
+        None => None,
+    };
+    note(event, Outcome::Refused, account.map(|account| account.pseudonym), client);
+    Ok(())
+}
+
+/// The same where it was refused.
+pub(super) async fn noted<T>(
+    store: &Store,
+    event: &'static str,
+    email: &Email,
+    client: &Client,
+    done: Result<T, Error>,
+) -> Result<T, Error> {
+    if done.is_err() {
+        note_refusal(store, event, Some(email), client).await?;
     }
+    done
+}
+
+fn challenge(email: &Email, purpose: Purpose) -> What {
+    What::Challenge { email: email.as_str().to_owned(), purpose }
 }
 
 fn parse_email(text: &str) -> Result<Email, Error> {
@@ -159,7 +195,7 @@ fn parse_email(text: &str) -> Result<Email, Error> {
     fields.take("email", Email::parse(text)).ok_or_else(|| fields.into())
 }
 
-fn account((row, standing): (AccountRow, Standing)) -> Account {
+pub(super) fn account((row, standing): (AccountRow, Standing)) -> Account {
     let state = match standing.state {
         State::Pending => AccountState::Pending,
         State::Active => AccountState::Active,

@@ -7,18 +7,22 @@ use quartet_chassis::auth::Target;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::on;
+use quartet_chassis::{on, random};
 
 use super::Store;
+use super::audit::Doer;
 use crate::challenge::Purpose;
 use crate::email::Email;
 use crate::error::Error;
-use crate::letter::Letter;
+use crate::notice::Notice;
 use crate::role;
-use crate::schema::{account, account_role, challenge};
+use crate::schema::{account, account_role, challenge, profile};
 
 /// A registration that is not activated in this time is forgotten.
 pub const PENDING_LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// Who has no name comes last in the directory.
+pub const NAMELESS: &str = "\u{10ffff}";
 
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,9 @@ pub enum State {
 pub struct NotAState(String);
 
 impl State {
+    pub const ALL: [State; 5] =
+        [State::Pending, State::Active, State::Deactivated, State::Suspended, State::Erasing];
+
     pub fn as_str(self) -> &'static str {
         match self {
             State::Pending => "PENDING",
@@ -50,8 +57,7 @@ impl TryFrom<String> for State {
     type Error = NotAState;
 
     fn try_from(text: String) -> Result<State, NotAState> {
-        let all = [State::Pending, State::Active, State::Deactivated, State::Suspended, State::Erasing];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(NotAState(text))
+        State::ALL.into_iter().find(|state| state.as_str() == text).ok_or(NotAState(text))
     }
 }
 
@@ -68,6 +74,8 @@ pub struct AccountRow {
     pub state: State,
     pub epoch: i64,
     pub create_time: Time,
+    /// What logs call it.
+    pub pseudonym: Id,
 }
 
 impl AccountRow {
@@ -88,7 +96,7 @@ pub struct Standing {
 
 impl Store {
     /// Registers an account and mails its owner. A forgotten registration makes room for the new one.
-    pub async fn register(&self, email: &Email, password_hash: &str, state: State) -> Result<Id, Error> {
+    pub async fn register(&self, email: &Email, password_hash: &str, state: State) -> Result<AccountRow, Error> {
         let now = self.now();
         let created = self
             .db
@@ -97,7 +105,10 @@ impl Store {
                 let account = self.insert_account(conn, email, password_hash, state, false).await?;
                 insert_role(conn, account.id, role::USER, now).await?;
                 self.challenge(conn, &account, Purpose::Activate, now).await?;
-                Ok::<_, Error>(account.id)
+                if state == State::Active {
+                    self.publish(conn, account.id).await?;
+                }
+                Ok::<_, Error>(account)
             })
             .await;
         match created {
@@ -127,7 +138,7 @@ impl Store {
                 }
                 match account.state {
                     State::Pending => self.challenge(conn, &account, Purpose::Reset, now).await,
-                    State::Active => self.enqueue_mail(conn, &Letter::AlreadyRegistered { to: account.email }).await,
+                    State::Active => self.notify(conn, &account, Notice::AlreadyRegistered).await,
                     _ => Ok(()),
                 }
             })
@@ -155,18 +166,29 @@ impl Store {
 
     /// Makes an administrator: of a new account, or of the one with this address, which gets the password and loses its sessions.
     /// Answers the account, and whether it is new.
-    pub async fn create_administrator(&self, email: &Email, password_hash: &str) -> Result<(Id, bool), Error> {
+    pub async fn create_administrator(
+        &self,
+        doer: &Doer,
+        email: &Email,
+        password_hash: &str,
+    ) -> Result<(AccountRow, bool), Error> {
         let now = self.now();
-        let (id, created, revoked) = self
+        let (account, created, revoked) = self
             .db
             .transaction(async |conn| {
+                self.lock_feed(conn).await?;
                 forget_pending(conn, email, now).await?;
                 let Some(known) = account_by_email(conn, email, now).await? else {
                     let account = self.insert_account(conn, email, password_hash, State::Active, true).await?;
                     insert_role(conn, account.id, role::USER, now).await?;
                     insert_role(conn, account.id, role::ADMIN, now).await?;
-                    return Ok::<_, Error>((account.id, true, Vec::new()));
+                    self.record_about(conn, doer, account.id, "administrator.created", []).await?;
+                    self.publish(conn, account.id).await?;
+                    return Ok::<_, Error>((account, true, Vec::new()));
                 };
+                if known.state == State::Erasing {
+                    return Err(Error::AccountStateFixed);
+                }
                 let gained = insert_role(conn, known.id, role::ADMIN, now).await?;
                 let change = (
                     account::password_hash.eq(password_hash),
@@ -183,11 +205,13 @@ impl Store {
                 }
                 self.drop_challenges(conn, known.id).await?;
                 let revoked = self.revoke(conn, targets).await?;
-                Ok((known.id, false, revoked))
+                self.record_about(conn, doer, known.id, "administrator.created", []).await?;
+                self.publish(conn, known.id).await?;
+                Ok((known, false, revoked))
             })
             .await?;
         self.committed(revoked).await;
-        Ok((id, created))
+        Ok((account, created))
     }
 
     /// Forgets the registrations that were never activated.
@@ -249,6 +273,7 @@ impl Store {
             state,
             epoch: 0,
             create_time: now,
+            pseudonym: Id::from_bytes(random::bytes()),
         };
         let values = (
             account::id.eq(row.id),
@@ -263,8 +288,23 @@ impl Store {
             account::mails.eq(1),
             account::mails_time.eq(now),
             account::create_time.eq(now),
+            account::pseudonym.eq(row.pseudonym),
         );
         on!(conn, |db| diesel::insert_into(account::table).values(values).execute(db).await)?;
+        let values = (
+            profile::account_id.eq(row.id),
+            profile::first_name.eq(""),
+            profile::last_name.eq(""),
+            profile::gender.eq(""),
+            profile::date_of_birth.eq(""),
+            profile::info.eq(""),
+            profile::avatar_url.eq(""),
+            profile::avatar_media_id.eq(""),
+            profile::sort_key.eq(NAMELESS),
+            profile::listed.eq(state == State::Active),
+            profile::update_time.eq(now),
+        );
+        on!(conn, |db| diesel::insert_into(profile::table).values(values).execute(db).await)?;
         Ok(row)
     }
 }
@@ -295,7 +335,7 @@ pub(super) async fn standing(conn: &mut Conn, id: Id) -> Result<Option<Standing>
 }
 
 /// Gives a role; whether it is new to the account.
-async fn insert_role(conn: &mut Conn, id: Id, role: &str, now: Time) -> Result<bool, DbError> {
+pub(super) async fn insert_role(conn: &mut Conn, id: Id, role: &str, now: Time) -> Result<bool, DbError> {
     let values = (account_role::account_id.eq(id), account_role::role.eq(role), account_role::create_time.eq(now));
     let inserted = on!(conn, |db| {
         diesel::insert_into(account_role::table).values(values).on_conflict_do_nothing().execute(db).await

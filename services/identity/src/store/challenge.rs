@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::auth::Revocation;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
@@ -29,6 +28,24 @@ pub struct ChallengeRow {
     pub grant_expire_time: Option<Time>,
     pub expire_time: Time,
     pub used_time: Option<Time>,
+    pub new_email: Option<String>,
+    pub new_email_key: Option<String>,
+    pub session_id: Option<Id>,
+}
+
+/// Where an account is to move to, and the session that asked for it.
+#[derive(Debug, Clone)]
+pub(super) struct Moving {
+    pub email: String,
+    pub email_key: String,
+    pub session_id: Id,
+}
+
+impl ChallengeRow {
+    pub(super) fn moving(&self) -> Option<Moving> {
+        let (email, email_key) = (self.new_email.clone()?, self.new_email_key.clone()?);
+        Some(Moving { email, email_key, session_id: self.session_id? })
+    }
 }
 
 impl AccountRow {
@@ -38,60 +55,24 @@ impl AccountRow {
 }
 
 impl Store {
-    /// Activates an account by the link's token.
-    pub async fn activate_by_token(&self, email: &Email, token: &Proof) -> Result<(), Error> {
-        let now = self.now();
-        let revoked = self
-            .db
-            .transaction(async |conn| {
-                let found = self.find_challenge(conn, email, Purpose::Activate).await?;
-                let (account, row) = found.ok_or(Error::ActivationInvalid)?;
-                let tag = self.marker.token(account.bond(Purpose::Activate), token.expose());
-                let able = matches!(account.state, State::Pending | State::Active);
-                if !able || !matches(&row.token_hash, &tag) || row.expire_time <= now {
-                    return Err(Error::ActivationInvalid);
-                }
-                if row.used_time.is_some() {
-                    return Err(Error::AccountAlreadyActive);
-                }
-                self.activate(conn, &row).await
-            })
-            .await?;
-        self.committed(revoked).await;
-        Ok(())
-    }
-
-    /// Activates an account by the mail's code.
-    pub async fn activate_by_code(&self, email: &Email, code: &Proof) -> Result<(), Error> {
-        let row = self.try_code(email, code, Purpose::Activate).await?.ok_or(Error::ActivationInvalid)?;
-        let revoked = self
-            .db
-            .transaction(async |conn| {
-                let revoked = self.activate(conn, &row).await?;
-                self.forgive_try(conn, row.account_id).await?;
-                Ok::<_, Error>(revoked)
-            })
-            .await?;
-        self.committed(revoked).await;
-        Ok(())
-    }
-
     /// Mails a new challenge where one is due: an activation to an account that waits for it, a reset to one that can sign in or
-    /// waits to. Says nothing about whether it did.
-    pub async fn request_challenge(&self, email: &Email, purpose: Purpose) -> Result<(), Error> {
-        self.db
+    /// waits to, a sign-in to one that can, and an activation to one that has to be activated first. The pseudonym of whom it mails is
+    /// for the log; nobody who asks learns of it, nor waits for it (see `wish.rs`).
+    pub async fn request_challenge(&self, email: &Email, purpose: Purpose, asked: Time) -> Result<Option<Id>, Error> {
+        let mailed = self
+            .db
             .transaction(async |conn| {
-                let Some(account) = account_by_email(conn, email, self.now()).await? else { return Ok(()) };
-                if is_due(&account, purpose) && self.may_mail(conn, account.id).await? {
-                    // An account that is nobody's yet is had by setting its password alone.
-                    let purpose = if account.password_hash.is_empty() { Purpose::Reset } else { purpose };
-                    self.challenge(conn, &account, purpose, self.now()).await?;
+                let Some(account) = account_by_email(conn, email, self.now()).await? else { return Ok(None) };
+                let Some(purpose) = due(&account, purpose) else { return Ok(None) };
+                if !self.may_mail(conn, account.id).await? {
+                    return Ok(None);
                 }
-                Ok::<_, Error>(())
+                self.challenge(conn, &account, purpose, asked).await?;
+                Ok::<_, Error>(Some(account.pseudonym))
             })
             .await?;
         self.committed(Vec::new()).await;
-        Ok(())
+        Ok(mailed)
     }
 
     /// When the challenge expires, unless it was used or replaced.
@@ -106,11 +87,14 @@ impl Store {
         self.db
             .transaction(async |conn| {
                 let open = challenge::table.find(id).filter(challenge::used_time.is_null());
-                let open = open.select(challenge::account_id);
-                let owner: Option<Id> = on!(conn, |db| open.first(db).await.optional())?;
-                let Some(owner) = owner else { return Ok(()) };
-                let Some(account) = account_by_id(conn, owner, self.now()).await? else { return Ok(()) };
-                if is_due(&account, purpose) { self.challenge(conn, &account, purpose, asked).await } else { Ok(()) }
+                let open: Option<ChallengeRow> =
+                    on!(conn, |db| open.select(ChallengeRow::as_select()).first(db).await.optional())?;
+                let Some(open) = open else { return Ok(()) };
+                let Some(account) = account_by_id(conn, open.account_id, self.now()).await? else { return Ok(()) };
+                if due(&account, purpose) != Some(purpose) {
+                    return Ok(());
+                }
+                self.challenge_about(conn, &account, purpose, open.moving().as_ref(), asked).await
             })
             .await?;
         self.committed(Vec::new()).await;
@@ -137,7 +121,24 @@ impl Store {
         purpose: Purpose,
         asked: Time,
     ) -> Result<(), Error> {
-        let (id, now, bond) = (Id::new(&self.clock), self.now(), account.bond(purpose));
+        self.challenge_about(conn, account, purpose, None, asked).await
+    }
+
+    /// The same; what proves that an account may move to an address is bound and goes to that one.
+    pub(super) async fn challenge_about(
+        &self,
+        conn: &mut Conn,
+        account: &AccountRow,
+        purpose: Purpose,
+        moving: Option<&Moving>,
+        asked: Time,
+    ) -> Result<(), Error> {
+        let (id, now) = (Id::new(&self.clock), self.now());
+        let (to, email_key) = match moving {
+            Some(moving) => (&moving.email, moving.email_key.as_str()),
+            None => (&account.email, account.email_key.as_str()),
+        };
+        let bond = Bond { account_id: account.id, email_key, purpose };
         let Secrets { token, code } = Secrets::draw(self.rules.code_digits);
         let row = (
             challenge::id.eq(id),
@@ -151,6 +152,9 @@ impl Store {
             challenge::create_time.eq(now),
             challenge::expire_time.eq(expiry(now)),
             challenge::used_time.eq(None::<Time>),
+            challenge::new_email.eq(moving.map(|moving| moving.email.clone())),
+            challenge::new_email_key.eq(moving.map(|moving| moving.email_key.clone())),
+            challenge::session_id.eq(moving.map(|moving| moving.session_id)),
         );
         on!(conn, |db| {
             diesel::insert_into(challenge::table)
@@ -164,27 +168,41 @@ impl Store {
         let letter = Letter::Challenge {
             challenge_id: id.to_string(),
             purpose,
-            to: account.email.clone(),
+            to: to.clone(),
             token: token.expose_secret().to_owned(),
             code: code.expose_secret().to_owned(),
             asked_time: asked,
-            again: account.password_hash.is_empty(),
+            again: is_nobodys(account),
         };
-        self.enqueue_mail(conn, &letter).await
+        self.enqueue_mail(conn, account.id, &letter).await
+    }
+
+    /// Uses a challenge up. False when somebody else has, when it was replaced or when it is too late.
+    pub(super) async fn use_up(&self, conn: &mut Conn, id: Id) -> Result<bool, DbError> {
+        let now = self.now();
+        let open = challenge::table.find(id).filter(challenge::used_time.is_null());
+        let open = open.filter(challenge::expire_time.gt(now));
+        Ok(on!(conn, |db| diesel::update(open).set(challenge::used_time.eq(now)).execute(db).await)? == 1)
     }
 
     pub(super) async fn drop_challenges(&self, conn: &mut Conn, account_id: Id) -> Result<(), DbError> {
-        let all = challenge::table.filter(challenge::account_id.eq(account_id));
-        on!(conn, |db| diesel::delete(all).execute(db).await).map(drop)
+        // No challenge has the nil id.
+        self.drop_other_challenges(conn, account_id, Id::from_bytes([0; 16])).await
     }
 
-    /// Checks a code. The try is counted, and the count committed, before the code is looked at. The challenge, where it was right.
+    pub(super) async fn drop_other_challenges(&self, conn: &mut Conn, account_id: Id, keep: Id) -> Result<(), DbError> {
+        let others = challenge::table.filter(challenge::account_id.eq(account_id)).filter(challenge::id.ne(keep));
+        on!(conn, |db| diesel::delete(others).execute(db).await).map(drop)
+    }
+
+    /// Checks a code. The try is counted, and the count committed, before the code is looked at. The account and the
+    /// challenge, where it was right.
     pub(super) async fn try_code(
         &self,
         email: &Email,
         code: &Proof,
         purpose: Purpose,
-    ) -> Result<Option<ChallengeRow>, Error> {
+    ) -> Result<Option<(AccountRow, ChallengeRow)>, Error> {
         let counted = self
             .db
             .transaction(async |conn| {
@@ -198,7 +216,7 @@ impl Store {
         let right = |(account, row): &(AccountRow, ChallengeRow)| {
             matches(&row.code_hash, &self.marker.code(account.bond(purpose), row.id, code.expose()))
         };
-        Ok(counted.filter(right).map(|(_, row)| row))
+        Ok(counted.filter(right))
     }
 
     /// Takes a counted try back that turned out right, from the account's count; the challenge's stands.
@@ -223,28 +241,11 @@ impl Store {
         Ok(row.map(|row| (account, row)))
     }
 
-    /// Activates a challenge's account and uses the challenge up, both or neither. Answers what is revoked by that: without
-    /// mandatory verification whoever registered the address may have sessions, and need not be who reads its mail (S-13).
-    async fn activate(&self, conn: &mut Conn, row: &ChallengeRow) -> Result<Vec<Revocation>, Error> {
-        let now = self.now();
-        let waiting = account::state.eq_any([State::Pending.as_str(), State::Active.as_str()]);
-        let waiting = account::table.find(row.account_id).filter(waiting);
-        let active = (account::state.eq(State::Active.as_str()), account::email_verified.eq(true));
-        let open = challenge::table.find(row.id).filter(challenge::used_time.is_null());
-        let open = open.filter(challenge::expire_time.gt(now));
-        let used = challenge::used_time.eq(now);
-        if on!(conn, |db| diesel::update(waiting).set(active).execute(db).await)? == 0
-            || on!(conn, |db| diesel::update(open).set(used).execute(db).await)? == 0
-        {
-            return Err(Error::ActivationInvalid);
-        }
-        let ended = self.end_sessions(conn, row.account_id, None).await?;
-        Ok(self.revoke(conn, ended).await?)
-    }
-
     /// Counts a try of a code, unless its challenge or its account has had its share.
-    async fn count_try(&self, conn: &mut Conn, row: &ChallengeRow) -> Result<bool, DbError> {
+    pub(super) async fn count_try(&self, conn: &mut Conn, row: &ChallengeRow) -> Result<bool, DbError> {
         let now = self.now();
+        // Everybody takes the account before its challenges, or two would wait for each other.
+        self.hold_account(conn, row.account_id).await?;
         let open = challenge::table.find(row.id).filter(challenge::used_time.is_null());
         let open = open.filter(challenge::grant_hash.is_null()).filter(challenge::expire_time.gt(now));
         let open = open.filter(challenge::tries.lt(TRIES));
@@ -265,13 +266,21 @@ impl Store {
     }
 }
 
-/// Whether an account in this state has something to prove for this purpose. Who proves to read the mail of an address that
+/// What an account in this state is to prove when somebody asks for a purpose. Who proves to read the mail of an address that
 /// somebody else has registered gets the account by a reset (S-13).
-fn is_due(account: &AccountRow, purpose: Purpose) -> bool {
+fn due(account: &AccountRow, purpose: Purpose) -> Option<Purpose> {
     match (purpose, account.state) {
-        (Purpose::Activate, State::Pending) => true,
-        (Purpose::Activate, State::Active) => !account.email_verified,
-        (Purpose::Reset, State::Pending | State::Active) => true,
-        _ => false,
+        (Purpose::Activate | Purpose::SignIn, State::Pending) if is_nobodys(account) => Some(Purpose::Reset),
+        (Purpose::Activate | Purpose::SignIn, State::Pending) => Some(Purpose::Activate),
+        (Purpose::Activate, State::Active) => (!account.email_verified).then_some(Purpose::Activate),
+        (Purpose::Reset, State::Pending | State::Active) => Some(Purpose::Reset),
+        (Purpose::SignIn | Purpose::ChangeEmail, State::Active) => Some(purpose),
+        (Purpose::Reactivate, State::Deactivated) => Some(purpose),
+        _ => None,
     }
+}
+
+/// Whether a registration has no password that counts, so that it is had by setting one alone.
+fn is_nobodys(account: &AccountRow) -> bool {
+    account.state == State::Pending && account.password_hash.is_empty()
 }

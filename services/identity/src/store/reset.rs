@@ -12,13 +12,13 @@ use super::challenge::ChallengeRow;
 use crate::challenge::{GRANT_LIFE, Proof, Purpose, TRIES, matches};
 use crate::email::Email;
 use crate::error::Error;
-use crate::letter::Letter;
+use crate::notice::Notice;
 use crate::schema::{account, challenge};
 
 /// A reset that may be completed, found by a token or grant that was right.
 #[derive(Debug)]
 pub struct Ticket {
-    account: AccountRow,
+    pub account: AccountRow,
     challenge_id: Id,
     by_grant: bool,
 }
@@ -26,14 +26,12 @@ pub struct Ticket {
 impl Store {
     /// Trades a reset mail's code for a grant, once.
     pub async fn grant_reset(&self, email: &Email, code: &Proof) -> Result<Option<String>, Error> {
-        let Some(row) = self.try_code(email, code, Purpose::Reset).await? else { return Ok(None) };
+        let Some((account, row)) = self.try_code(email, code, Purpose::Reset).await? else { return Ok(None) };
         let (now, grant) = (self.now(), random::token());
         let granted = self
             .db
             .transaction(async |conn| {
-                let Some((account, _)) = self.find_challenge(conn, email, Purpose::Reset).await? else {
-                    return Ok(false);
-                };
+                self.hold_account(conn, account.id).await?;
                 let open = challenge::table.find(row.id).filter(challenge::used_time.is_null());
                 let open = open.filter(challenge::grant_hash.is_null()).filter(challenge::expire_time.gt(now));
                 let change = (
@@ -42,7 +40,7 @@ impl Store {
                     challenge::tries.eq(TRIES),
                 );
                 let granted = on!(conn, |db| diesel::update(open).set(change).execute(db).await)? == 1;
-                self.forgive_try(conn, row.account_id).await?;
+                self.forgive_try(conn, account.id).await?;
                 Ok::<_, Error>(granted)
             })
             .await?;
@@ -75,6 +73,7 @@ impl Store {
         let done = self
             .db
             .transaction(async |conn| {
+                self.hold_account(conn, owner.id).await?;
                 let open = challenge::table.find(challenge_id).filter(challenge::used_time.is_null());
                 let used = challenge::used_time.eq(now);
                 let taken = if by_grant {
@@ -99,9 +98,11 @@ impl Store {
                     return Ok(None);
                 }
                 self.drop_challenges(conn, owner.id).await?;
+                self.drop_devices(conn, owner.id, None).await?;
                 let ended = self.end_sessions(conn, owner.id, None).await?;
                 let revoked = self.revoke(conn, ended).await?;
-                self.enqueue_mail(conn, &Letter::PasswordReset { to: owner.email.clone() }).await?;
+                self.notify(conn, &owner, Notice::PasswordReset).await?;
+                self.publish(conn, owner.id).await?;
                 Ok::<_, Error>(Some(revoked))
             })
             .await?;
