@@ -28,6 +28,11 @@ pub fn log(filter: &str) {
     } else {
         builder.json().flatten_event(true).with_span_list(false).try_init()
     };
+    // The words of a panic would be lines of another form, and can repeat what a client has sent: the place alone says enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a defect: the program panicked");
+    }));
 }
 
 /// Reads a filter: `info`, or `info,quartet_identity=debug`.

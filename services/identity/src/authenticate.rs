@@ -11,7 +11,7 @@ use crate::email::Email;
 use crate::error::Error;
 use crate::hasher::{Hasher, Verdict};
 use crate::password::Password;
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 use crate::store::Store;
 use crate::store::account::{AccountRow, State};
 
@@ -51,7 +51,7 @@ impl Authenticator {
         let device = self.known_device(account.as_ref(), device_token).await?;
         let pseudonym = account.as_ref().map(|account| account.pseudonym);
         let attempt = self.attempts.sign_in(email, device, client).await;
-        let attempt = attempt.inspect_err(|_| note("sign_in_throttled", Outcome::Refused, pseudonym, client))?;
+        let attempt = attempt.inspect_err(|_| note(Event::SignInThrottled, Outcome::Refused, pseudonym, client))?;
 
         let stored = account.as_ref().map(|account| account.password_hash.clone());
         let verdict = match self.hasher.verify(password, stored).await {
@@ -62,7 +62,7 @@ impl Authenticator {
             }
         };
         let (Some(account), Verdict::Right { renewed }) = (account, verdict) else {
-            note("sign_in", Outcome::Refused, pseudonym, client);
+            note(Event::SignIn, Outcome::Refused, pseudonym, client);
             return Err(Error::CredentialsInvalid);
         };
         attempt.succeed().await;
@@ -101,7 +101,8 @@ impl Authenticator {
     }
 
     async fn compare(&self, account: AccountRow, password: Password, client: &Client) -> Result<AccountRow, Error> {
-        let throttled = |_: &Error| note("password_check_throttled", Outcome::Refused, Some(account.pseudonym), client);
+        let throttled =
+            |_: &Error| note(Event::PasswordCheckThrottled, Outcome::Refused, Some(account.pseudonym), client);
         let attempt = self.attempts.owner(account.id).await.inspect_err(throttled)?;
         match self.hasher.verify(password, Some(account.password_hash.clone())).await {
             Ok(Verdict::Right { .. }) => {
@@ -109,7 +110,7 @@ impl Authenticator {
                 Ok(account)
             }
             Ok(Verdict::Wrong) => {
-                note("password_check", Outcome::Refused, Some(account.pseudonym), client);
+                note(Event::PasswordCheck, Outcome::Refused, Some(account.pseudonym), client);
                 Err(Error::CredentialsInvalid)
             }
             Err(error) => {

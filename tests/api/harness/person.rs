@@ -64,7 +64,7 @@ impl Person {
         self.refresh_token = tokens.refresh_token;
     }
 
-    fn new(email: &str, password: &str, tokens: SignInResponse) -> Person {
+    pub fn new(email: &str, password: &str, tokens: SignInResponse) -> Person {
         Person {
             email: email.to_owned(),
             password: password.to_owned(),

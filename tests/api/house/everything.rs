@@ -5,6 +5,7 @@ use quartet_proto::identity::v1::erasure_service_client::ErasureServiceClient;
 
 use crate::harness::prelude::*;
 use crate::harness::{Bearer, Clients};
+use crate::identity::client::{Program, command};
 
 /// Somebody to whom everything happens.
 pub struct Life<'a> {
@@ -18,13 +19,8 @@ pub struct Life<'a> {
 
 impl<'a> Life<'a> {
     pub fn new(world: &'a World) -> Life<'a> {
-        let mut life = Life {
-            world,
-            email: world.address("canary"),
-            password: String::new(),
-            secrets: Vec::new(),
-            serial: 0,
-        };
+        let mut life =
+            Life { world, email: world.address("canary"), password: String::new(), secrets: Vec::new(), serial: 0 };
         life.password = life.password("first");
         life
     }
@@ -76,7 +72,13 @@ impl<'a> Life<'a> {
     async fn join(&mut self) {
         let (email, password) = (self.email.clone(), self.password.clone());
         self.anonymous().accounts().register(RegisterRequest { email: email.clone(), password }).await.unwrap();
-        let (token, _) = self.mailed(&email, "Activate your account").await;
+        let (first, _) = self.mailed(&email, "Activate your account").await;
+        let asked = ResendActivationRequest { email: email.clone() };
+        self.anonymous().accounts().resend_activation(asked).await.unwrap();
+        let mut token = first.clone();
+        while token == first {
+            (token, _) = self.mailed(&email, "Activate your account").await;
+        }
         use activate_request::Proof;
         let activate = |proof| ActivateRequest { email: email.clone(), proof: Some(proof) };
         let wrong = self.anonymous().accounts().activate(activate(Proof::Code("000000000000".to_owned()))).await;
@@ -175,7 +177,7 @@ impl<'a> Life<'a> {
         let person = self.sign_in().await;
         let admin = self.world.admin().await;
         self.keep("an administrator's access token", &admin.access_token);
-        let (client_id, client_key) = self.world.client("canary-client").await;
+        let Program { client_id, client_key, name } = Program::create(self.world, "token.mint").await;
         self.keep("a client's key", &client_key);
         let account_id = person.account_id.clone();
         use issue_token_request::Form;
@@ -199,6 +201,14 @@ impl<'a> Life<'a> {
                 self.keep("an issued token", &issued.into_inner().access_token);
             }
         }
+        let file = tempfile::Builder::new().suffix(".ndjson").tempfile().unwrap();
+        std::fs::write(file.path(), format!("{{\"email\":\"{}\"}}\n", self.world.address("imported"))).unwrap();
+        let imported = command(self.world, &["import", "accounts", file.path().to_str().unwrap()]).await;
+        assert!(imported.status.success(), "{imported:?}");
+        let deleted = command(self.world, &["clients", "delete", &name]).await;
+        assert!(deleted.status.success(), "{deleted:?}");
+        let rotated = command(self.world, &["keys", "rotate"]).await;
+        assert!(rotated.status.success(), "{rotated:?}");
     }
 
     async fn be_administrated(&mut self) {

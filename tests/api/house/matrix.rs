@@ -1,6 +1,7 @@
 //! Who may call what. The matrix is made from the contracts: an rpc that nobody has added here fails the build.
 
 use quartet_chassis::auth::access::Access;
+use tonic::transport::Channel;
 
 use super::{Rpc, rpcs};
 use crate::harness::prelude::*;
@@ -85,13 +86,30 @@ fn every_rpc_states_who_may_call_it() {
 enum Kind {
     Anonymous,
     Forged,
+    /// With a token from before a change of roles.
+    Stale,
+    /// With a token from before the account was suspended.
+    Suspended,
     User,
+    Student,
+    Teacher,
     Moderator,
     Admin,
     Service,
 }
 
-const KINDS: [Kind; 6] = [Kind::Anonymous, Kind::Forged, Kind::User, Kind::Moderator, Kind::Admin, Kind::Service];
+const KINDS: [Kind; 10] = [
+    Kind::Anonymous,
+    Kind::Forged,
+    Kind::Stale,
+    Kind::Suspended,
+    Kind::User,
+    Kind::Student,
+    Kind::Teacher,
+    Kind::Moderator,
+    Kind::Admin,
+    Kind::Service,
+];
 
 /// What is to come of a call, as far as the access rule goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +124,7 @@ enum Verdict {
 }
 
 fn expected(rpc: &Rpc, kind: Kind, through_gateway: bool) -> Verdict {
-    let has_account = matches!(kind, Kind::User | Kind::Moderator | Kind::Admin);
+    let has_account = matches!(kind, Kind::User | Kind::Student | Kind::Teacher | Kind::Moderator | Kind::Admin);
     match &rpc.rule.access {
         Access::Operator => Verdict::Unknown,
         Access::Service if through_gateway => Verdict::Unknown,
@@ -131,24 +149,62 @@ fn verdict(result: Result<bytes::Bytes, tonic::Status>) -> Verdict {
         (Code::PermissionDenied, "ROLE_MISSING") => Verdict::RoleMissing,
         (Code::Unimplemented, "METHOD_UNKNOWN") => Verdict::Unknown,
         (Code::InvalidArgument | Code::NotFound, _) | (Code::Ok, _) => Verdict::Admitted,
+        // Those who have an account and show no password of it.
+        (Code::Unauthenticated, "CREDENTIALS_INVALID" | "SIGN_IN_STALE") => Verdict::Admitted,
+        (Code::ResourceExhausted, "RATE_LIMITED") => Verdict::Admitted,
         // What SignIn or Refresh say of an empty message would be INVALID_ARGUMENT; anything else is no answer to this question.
         other => panic!("{other:?}: {refused:?}"),
     }
 }
 
+/// Whether a process has heard that a token counts no more.
+async fn refused(way: &Channel, token: &str) -> Option<()> {
+    // Whichever of the two contexts is asked, the other one does not know the rpc.
+    for path in ["/quartet.identity.v1.AccountService/GetMe", "/quartet.catalogue.v1.ImportService/ImportMovies"] {
+        match raw::call(way.clone(), path, Some(token), Vec::new()).await.map_err(|status| status.code()) {
+            Err(Code::Unimplemented) => {}
+            Err(Code::Unauthenticated) => return Some(()),
+            _ => return None,
+        }
+    }
+    None
+}
+
 struct People {
     world: World,
+    user: Person,
+    student: Person,
+    teacher: Person,
     moderator: Person,
     admin: Person,
-    user: Person,
+    stale: Person,
+    suspended: Person,
 }
 
 impl People {
     async fn of(world: World) -> People {
-        let mut moderator = world.sign_up("moderator").await;
-        world.with_role(&mut moderator, "moderator").await;
-        let (admin, user) = (world.admin().await, world.sign_up("user").await);
-        People { world, moderator, admin, user }
+        let admin = world.admin().await;
+        let with = async |role: &str| {
+            let mut person = world.sign_up(role).await;
+            world.with_role_by(&admin, &person, role).await;
+            person.renewed(world.try_refresh(&person.refresh_token).await.unwrap());
+            person
+        };
+        let (student, teacher, moderator) = (with("student").await, with("teacher").await, with("moderator").await);
+        let (user, stale, suspended) =
+            (world.sign_up("user").await, world.sign_up("stale").await, world.sign_up("suspended").await);
+        world.with_role_by(&admin, &stale, "student").await;
+        let (account_id, reason) = (suspended.account_id.clone(), "a test".to_owned());
+        let asked = SetAccountStatusRequest { account_id, state: AccountState::Suspended.into(), reason };
+        admin.roles(&world).set_account_status(asked).await.unwrap();
+        // Every process has heard of it, the one that hears of it last too.
+        let ways = ["identity", "catalogue"].into_iter().flat_map(|role| world.direct(role)).map(channel);
+        for way in ways.chain([world.channel()]) {
+            for person in [&stale, &suspended] {
+                eventually("the token is refused", async || refused(&way, &person.access_token).await).await;
+            }
+        }
+        People { world, user, student, teacher, moderator, admin, stale, suspended }
     }
 
     /// A token; for an rpc that could end its session, one of a session of its own.
@@ -157,7 +213,11 @@ impl People {
             Kind::Anonymous => return None,
             Kind::Forged => return Some(crate::identity::token::self_signed(&self.user.access_token)),
             Kind::Service => return Some(self.world.service_token(rpc.context())),
+            Kind::Stale => return Some(self.stale.access_token.clone()),
+            Kind::Suspended => return Some(self.suspended.access_token.clone()),
             Kind::User => &self.user,
+            Kind::Student => &self.student,
+            Kind::Teacher => &self.teacher,
             Kind::Moderator => &self.moderator,
             Kind::Admin => &self.admin,
         };
@@ -169,7 +229,7 @@ impl People {
 }
 
 #[tokio::test]
-async fn s20_s21_every_rpc_admits_whom_its_contract_names_and_nobody_else() {
+async fn s20_s21_s32_every_rpc_admits_whom_its_contract_names_and_nobody_else() {
     let people = People::of(World::own().await).await;
     let mut wrong = Vec::new();
     for rpc in rpcs().into_iter().filter(|rpc| rpc.context() != "control") {

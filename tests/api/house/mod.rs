@@ -1,10 +1,13 @@
 //! Rules of the house, held by tests.
 
 mod crates;
+pub mod everything;
+mod log;
 mod matrix;
 mod migrations;
 mod owned;
 pub mod reflection;
+mod secrets;
 mod settings;
 mod traces;
 

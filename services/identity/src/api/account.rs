@@ -13,7 +13,7 @@ use crate::email::Email;
 use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::password::{Password, Policy};
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
 use crate::wish::What;
@@ -56,7 +56,7 @@ impl AccountService for AccountApi {
         } else {
             let registered = self.store.register(&email, &hash, self.first_state).await;
             let account = registered.map_err(|error| error.saying(REGISTRATION_FAILED))?;
-            note("registration", Outcome::Done, Some(account.pseudonym), &client);
+            note(Event::Registration, Outcome::Done, Some(account.pseudonym), &client);
             account.id.to_string()
         };
         Ok(Response::new(RegisterResponse { account_id, email: request.email, message: REGISTERED.to_owned() }))
@@ -80,8 +80,8 @@ impl AccountService for AccountApi {
         } else {
             self.store.activate_by_code(&email, &proof, caller.as_ref()).await
         };
-        let activated = noted(&self.store, "activation", &email, &client, activated).await?;
-        note("activation", Outcome::Done, Some(activated.pseudonym), &client);
+        let activated = noted(&self.store, Event::Activation, &email, &client, activated).await?;
+        note(Event::Activation, Outcome::Done, Some(activated.pseudonym), &client);
         let password_needed = activated.password_needed;
         Ok(Response::new(ActivateResponse { message: ACTIVATED.to_owned(), password_needed }))
     }
@@ -145,7 +145,7 @@ impl AccountService for AccountApi {
         let (caller, client) = (Caller::of(&request)?, Client::of(&request));
         let account = self.authenticator.owner(&caller, request.into_inner().password, &client).await?;
         let (erasure_id, secret) = self.store.begin_erasure(&account, &client).await?;
-        note("account_deleted", Outcome::Done, Some(account.pseudonym), &client);
+        note(Event::AccountDeleted, Outcome::Done, Some(account.pseudonym), &client);
         Ok(Response::new(DeleteAccountResponse { erasure_id: erasure_id.to_string(), secret }))
     }
 
@@ -160,7 +160,7 @@ impl AccountService for AccountApi {
 /// Notes the refusal of what somebody has tried with an address.
 pub(super) async fn note_refusal(
     store: &Store,
-    event: &'static str,
+    event: Event,
     email: Option<&Email>,
     client: &Client,
 ) -> Result<(), Error> {
@@ -175,7 +175,7 @@ pub(super) async fn note_refusal(
 /// The same where it was refused.
 pub(super) async fn noted<T>(
     store: &Store,
-    event: &'static str,
+    event: Event,
     email: &Email,
     client: &Client,
     done: Result<T, Error>,

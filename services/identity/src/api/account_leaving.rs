@@ -9,7 +9,7 @@ use crate::challenge::Proof;
 use crate::email::Email;
 use crate::error::Error;
 use crate::password::Password;
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 use crate::store::account::{AccountRow, State};
 
 const MAILED: &str = "You will receive an email with instructions.";
@@ -19,7 +19,7 @@ impl AccountApi {
     pub(super) async fn put_aside(&self, caller: &Caller, client: &Client, password: String) -> Result<(), Error> {
         let account = self.authenticator.owner(caller, password, client).await?;
         self.store.deactivate(&account).await?;
-        note("account_deactivated", Outcome::Done, Some(account.pseudonym), client);
+        note(Event::AccountDeactivated, Outcome::Done, Some(account.pseudonym), client);
         Ok(())
     }
 
@@ -46,14 +46,14 @@ impl AccountApi {
         }
         let Some(proof) = proof else {
             self.store.request_reactivation(&account).await?;
-            note("reactivation_asked", Outcome::Done, Some(account.pseudonym), &client);
+            note(Event::ReactivationAsked, Outcome::Done, Some(account.pseudonym), &client);
             return Ok(ReactivateResponse { reactivated: false, message: MAILED.to_owned() });
         };
         if let Err(error) = self.reactivate_with(&account, &email, proof).await {
-            note("account_reactivated", Outcome::Refused, Some(account.pseudonym), &client);
+            note(Event::AccountReactivated, Outcome::Refused, Some(account.pseudonym), &client);
             return Err(error);
         }
-        note("account_reactivated", Outcome::Done, Some(account.pseudonym), &client);
+        note(Event::AccountReactivated, Outcome::Done, Some(account.pseudonym), &client);
         Ok(ReactivateResponse { reactivated: true, message: REACTIVATED.to_owned() })
     }
 

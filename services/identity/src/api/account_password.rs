@@ -9,7 +9,7 @@ use crate::challenge::Proof;
 use crate::email::Email;
 use crate::error::Error;
 use crate::password::Password;
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 
 const RESET: &str = "Password reset successfully.";
 const RESET_FAILED: &str = "An error occurred while resetting the password.";
@@ -27,7 +27,7 @@ impl AccountApi {
         let (Some(email), Some(code)) = (email, code) else { return Err(fields.into()) };
 
         let granted = self.store.grant_reset(&email, &code).await?.ok_or(Error::ResetInvalid);
-        let reset_grant = noted(&self.store, "password_reset", &email, &client, granted).await?;
+        let reset_grant = noted(&self.store, Event::PasswordReset, &email, &client, granted).await?;
         Ok(VerifyResetCodeResponse { reset_grant })
     }
 
@@ -51,7 +51,7 @@ impl AccountApi {
         let (Some(email), Some(proof), Some(password)) = (email, proof, password) else { return Err(fields.into()) };
 
         let reset = self.reset(&email, proof, password, &client).await.map_err(|error| error.saying(RESET_FAILED));
-        noted(&self.store, "password_reset", &email, &client, reset).await?;
+        noted(&self.store, Event::PasswordReset, &email, &client, reset).await?;
         Ok(CompletePasswordResetResponse { message: RESET.to_owned() })
     }
 
@@ -73,7 +73,7 @@ impl AccountApi {
         if !self.store.complete_reset(ticket, &hash).await? {
             return Err(Error::ResetInvalid);
         }
-        note("password_reset", Outcome::Done, Some(pseudonym), client);
+        note(Event::PasswordReset, Outcome::Done, Some(pseudonym), client);
         Ok(())
     }
 
@@ -99,7 +99,7 @@ impl AccountApi {
         let hash = self.hasher.hash(password).await?;
         let ended = self.store.update_password(&account, caller.session_id, &hash).await?;
         let ended = ended.ok_or(Error::CredentialsInvalid)?;
-        note("password_changed", Outcome::Done, Some(account.pseudonym), client);
+        note(Event::PasswordChanged, Outcome::Done, Some(account.pseudonym), client);
         Ok(UpdatePasswordResponse { revoked_count: i32::try_from(ended).unwrap_or(i32::MAX) })
     }
 }

@@ -10,7 +10,7 @@ use crate::email::Email;
 use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::password::{Password, Policy};
-use crate::security::{self, Outcome};
+use crate::security::{self, Event, Outcome};
 use crate::store::Store;
 
 /// The rpcs of administration.
@@ -36,7 +36,7 @@ impl AdministrationService for AdministrationApi {
         let hash = self.hasher.hash(password).await?;
         let (account, created) = self.store.create_administrator(&doer, &email, &hash).await?;
         let name = Some(account.pseudonym);
-        security::note_act("administrator_created", Outcome::Done, "operator", name, &doer.client);
+        security::note_act(Event::AdministratorCreated, Outcome::Done, security::OPERATOR, name, &doer.client);
         Ok(Response::new(CreateAdministratorResponse { account_id: account.id.to_string(), created }))
     }
 }

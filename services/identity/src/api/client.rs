@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::client::{ClientKeys, parse_name, parse_scopes};
 use crate::error::Error;
+use crate::security::{Event, OPERATOR, Outcome, note_act};
 use crate::store::Store;
 use crate::store::client::ClientRow;
 
@@ -38,6 +39,7 @@ impl ClientService for ClientApi {
         let (client_key, key_hash) = self.keys.draw(id);
         let row = ClientRow { id, name, key_hash, scopes, create_time: self.store.now(), last_use_time: None };
         self.store.create_client(&row, &operator).await?;
+        note_act(Event::ClientCreated, Outcome::Done, OPERATOR, None, &operator);
         Ok(Response::new(CreateClientResponse { client: Some(row.into()), client_key }))
     }
 
@@ -69,6 +71,7 @@ impl ClientService for ClientApi {
         if !self.store.delete_client(&name, &operator).await? {
             return Err(Error::ClientNotFound.into());
         }
+        note_act(Event::ClientDeleted, Outcome::Done, OPERATOR, None, &operator);
         Ok(Response::new(DeleteClientResponse {}))
     }
 }

@@ -11,7 +11,7 @@ use crate::authenticate::Authenticator;
 use crate::challenge::Proof;
 use crate::email::Email;
 use crate::error::Error;
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 use crate::store::Store;
 use crate::wish::What;
 
@@ -45,7 +45,7 @@ impl EmailChangeService for EmailChangeApi {
         let (account_id, session_id) = (account.id.to_string(), caller.session_id.to_string());
         let what = What::Address { account_id, session_id, email: email.as_str().to_owned() };
         self.store.wish(what, &client).await?;
-        note("email_change_asked", Outcome::Done, Some(account.pseudonym), &client);
+        note(Event::EmailChangeAsked, Outcome::Done, Some(account.pseudonym), &client);
         Ok(Response::new(RequestEmailChangeResponse { message: ASKED.to_owned() }))
     }
 
@@ -71,10 +71,10 @@ impl EmailChangeService for EmailChangeApi {
             self.store.change_email_by_code(&email, &proof).await?
         };
         let Some(account) = changed else {
-            note_refusal(&self.store, "email_change_confirmed", None, &client).await?;
+            note_refusal(&self.store, Event::EmailChangeConfirmed, None, &client).await?;
             return Err(Error::EmailChangeInvalid.into());
         };
-        note("email_change_confirmed", Outcome::Done, Some(account.pseudonym), &client);
+        note(Event::EmailChangeConfirmed, Outcome::Done, Some(account.pseudonym), &client);
         Ok(Response::new(ConfirmEmailChangeResponse { message: CHANGED.to_owned() }))
     }
 }

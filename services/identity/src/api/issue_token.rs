@@ -17,7 +17,7 @@ use crate::client::{ClientKeys, MINT};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::role;
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 use crate::store::Store;
 use crate::store::client::ClientRow;
 use crate::store::issue::{Acting, Impersonation};
@@ -91,7 +91,7 @@ impl Issuer {
         let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(nobody());
         let terms = asked.terms(Some(Actor::Client(by.name.clone())))?;
         let mut acting = self.store.mint(&by, account_id, terms.expire, client).await?;
-        note("token_minted", Outcome::Done, Some(acting.owner.pseudonym), client);
+        note(Event::TokenMinted, Outcome::Done, Some(acting.owner.pseudonym), client);
         acting.standing.roles.retain(|role| !POWERS.contains(&role.as_str()));
         self.keys.sign_on(&subject(acting), &terms).await
     }
@@ -112,7 +112,7 @@ impl Issuer {
         let terms = asked.terms(Some(actor))?;
         let impersonation = Impersonation { account_id, administrator: caller.account_id, reason: &reason, minutes };
         let acting = self.store.impersonate(&impersonation, terms.expire, client).await?;
-        note("impersonation", Outcome::Done, Some(acting.owner.pseudonym), client);
+        note(Event::Impersonation, Outcome::Done, Some(acting.owner.pseudonym), client);
         self.keys.sign_on(&subject(acting), &terms).await
     }
 
@@ -130,7 +130,7 @@ impl Issuer {
         let stored = row.as_ref().map(|row| row.key_hash.as_slice());
         let is_right = self.client_keys.is_right(id, &form.client_key, stored);
         let Some(row) = row.filter(|_| is_right) else {
-            note("client_key", Outcome::Refused, None, client);
+            note(Event::ClientKey, Outcome::Refused, None, client);
             return Err(Error::ClientInvalid);
         };
         attempt.succeed().await;

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::administrator;
 use crate::keys::Keys;
-use crate::security::{self, Outcome};
+use crate::security::{self, Event, Outcome};
 
 /// The rpcs of keys.
 pub struct KeyApi {
@@ -26,7 +26,7 @@ impl KeyService for KeyApi {
     async fn rotate_keys(&self, request: Request<RotateKeysRequest>) -> Result<Response<RotateKeysResponse>, Status> {
         let doer = administrator(&request)?;
         let kid = self.keys.rotate(request.into_inner().withdraw_now, Some(&doer)).await?;
-        security::note_act("keys_rotated", Outcome::Done, "operator", None, &doer.client);
+        security::note_act(Event::KeysRotated, Outcome::Done, security::OPERATOR, None, &doer.client);
         Ok(Response::new(RotateKeysResponse { kid }))
     }
 }

@@ -12,7 +12,7 @@ use super::administrator;
 use crate::email::Email;
 use crate::error::Error;
 use crate::role::{self, ROLES};
-use crate::security::{self, Outcome};
+use crate::security::{self, Event, Outcome};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
 use crate::store::audit::Doer;
@@ -45,7 +45,7 @@ impl RoleService for RoleApi {
         let (Some(id), Some(role)) = (id, role) else { return Err(Error::from(fields).into()) };
 
         let done = self.store.assign_role(&doer, id, role).await;
-        let account = self.noted("role_assigned", &doer, done).await?;
+        let account = self.noted(Event::RoleAssigned, &doer, done).await?;
         Ok(Response::new(AssignRoleResponse { account: Some(account) }))
     }
 
@@ -66,7 +66,7 @@ impl RoleService for RoleApi {
         };
 
         let done = self.store.revoke_role(&doer, id, role).await;
-        let account = self.noted("role_revoked", &doer, done).await?;
+        let account = self.noted(Event::RoleRevoked, &doer, done).await?;
         Ok(Response::new(RevokeRoleResponse { account: Some(account) }))
     }
 
@@ -82,8 +82,8 @@ impl RoleService for RoleApi {
         let (Some(id), Some(status)) = (id, status) else { return Err(Error::from(fields).into()) };
 
         let event = match status {
-            Status::Open => "account_unsuspended",
-            Status::Suspended { .. } => "account_suspended",
+            Status::Open => Event::AccountUnsuspended,
+            Status::Suspended { .. } => Event::AccountSuspended,
         };
         let done = self.store.set_status(&doer, id, status).await;
         let account = self.noted(event, &doer, done).await?;
@@ -131,7 +131,7 @@ impl RoleApi {
     /// The account as the act has left it; the act and what came of it are in the security log.
     async fn noted(
         &self,
-        event: &'static str,
+        event: Event,
         doer: &Doer,
         done: Result<(AccountRow, Standing), Error>,
     ) -> Result<Account, Error> {

@@ -20,11 +20,12 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::password::Password;
 use crate::refresh::RefreshKey;
-use crate::security::{Outcome, note};
+use crate::security::{Event, Outcome, note};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
 use crate::store::session::{Beginning, Begun, Refreshed, SessionRow};
 use crate::token::Subject;
+use crate::wish::What;
 
 const SIGN_IN_FAILED: &str = "An error occurred while processing the request.";
 const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
@@ -73,10 +74,12 @@ impl SessionService for SessionApi {
         &self,
         request: Request<RequestSignInCodeRequest>,
     ) -> Result<Response<RequestSignInCodeResponse>, Status> {
+        let client = Client::of(&request);
         let mut fields = Fields::default();
         let email = fields.take("email", Email::parse(&request.into_inner().email));
         let Some(email) = email else { return Err(Error::from(fields).into()) };
-        self.store.request_challenge(&email, Purpose::SignIn).await?;
+        let what = What::Challenge { email: email.as_str().to_owned(), purpose: Purpose::SignIn };
+        self.store.wish(what, &client).await?;
         Ok(Response::new(RequestSignInCodeResponse { message: INSTRUCTIONS.to_owned() }))
     }
 
@@ -114,7 +117,7 @@ impl SessionService for SessionApi {
             Refreshed::Live(row, standing) => (row, standing),
             Refreshed::Superseded => return Err(Error::RefreshTokenSuperseded.into()),
             Refreshed::Reused(account) => {
-                note("refresh_token_reused", Outcome::Refused, Some(account), &client);
+                note(Event::RefreshTokenReused, Outcome::Refused, Some(account), &client);
                 return Err(Error::RefreshTokenReused.into());
             }
             Refreshed::Expired => return Err(Error::RefreshTokenExpired.into()),
@@ -178,7 +181,7 @@ impl SessionService for SessionApi {
         let keep = request.into_inner().keep_current.then_some(caller.session_id);
         let count = self.store.end_all_sessions(caller.account_id, keep).await.map_err(Error::from)?;
         let pseudonym = self.store.pseudonym(caller.account_id).await.map_err(Error::from)?;
-        note("sessions_ended", Outcome::Done, pseudonym, &client);
+        note(Event::SessionsEnded, Outcome::Done, pseudonym, &client);
         Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) }))
     }
 
@@ -228,7 +231,7 @@ impl SessionApi {
     ) -> Result<(Begun, Tokens), Error> {
         let shown = self.authenticator.password(email, password, client, Some(&known.device_token)).await?;
         if let Err(error) = may_sign_in(shown.account.state) {
-            note("sign_in", Outcome::Refused, Some(shown.account.pseudonym), client);
+            note(Event::SignIn, Outcome::Refused, Some(shown.account.pseudonym), client);
             return Err(error);
         }
         let beginning = Beginning {
@@ -255,7 +258,7 @@ impl SessionApi {
             self.store.sign_in_by_code(email, &proof).await?
         };
         let Some(account) = account else {
-            note("sign_in_with_code", Outcome::Refused, None, client);
+            note(Event::SignInWithCode, Outcome::Refused, None, client);
             return Err(Error::SignInCodeInvalid);
         };
         let device = self.authenticator.known_device(Some(&account), Some(&known.device_token)).await?;
@@ -270,9 +273,9 @@ impl SessionApi {
         client: &Client,
     ) -> Result<Option<(Begun, Tokens)>, Error> {
         let Some(begun) = self.store.start_session(account, beginning, client).await? else { return Ok(None) };
-        note("sign_in", Outcome::Done, Some(account.pseudonym), client);
+        note(Event::SignIn, Outcome::Done, Some(account.pseudonym), client);
         if begun.is_new_device {
-            note("new_device", Outcome::Done, Some(account.pseudonym), client);
+            note(Event::NewDevice, Outcome::Done, Some(account.pseudonym), client);
         }
         let tokens = self.tokens(&begun.session, begun.standing.clone()).await?;
         Ok(Some((begun, tokens)))
@@ -282,7 +285,7 @@ impl SessionApi {
     async fn end(&self, caller: &Caller, id: Id, client: &Client) -> Result<bool, Error> {
         let ended = self.store.end_session(caller.account_id, id).await?;
         if ended {
-            note("session_ended", Outcome::Done, self.store.pseudonym(caller.account_id).await?, client);
+            note(Event::SessionEnded, Outcome::Done, self.store.pseudonym(caller.account_id).await?, client);
         }
         Ok(ended)
     }

@@ -1,0 +1,161 @@
+//! No secret is in what the program tells of itself, nor in the clear in what it keeps (S-58).
+
+use std::path::Path;
+
+use prost::Message as _;
+use tonic::metadata::MetadataMap;
+
+use super::everything::Life;
+use super::reflection::{filled, method};
+use super::rpcs;
+use crate::harness::prelude::*;
+use crate::harness::{raw, wire};
+
+/// A secret that somebody puts where it does not belong.
+const MISPLACED: &str = "Kanarienvogel1!4b616e617269656e766f67656c";
+
+/// Puts a secret into every field of every rpc, and into headers that carry secrets elsewhere.
+async fn misplace(world: &World, person: &Person) {
+    // What these two take becomes part of a profile, which is to be seen.
+    let shown = ["UpdateProfile", "SetAvatar"];
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.is_public_api()) {
+        for message in filled(&method(&rpc.path).input(), &|_| MISPLACED.to_owned()) {
+            let mut headers = MetadataMap::new();
+            for name in ["cookie", "x-api-key", "x-auth-token", "proxy-authorization", "x-forwarded-for"] {
+                headers.insert(name, MISPLACED.parse().unwrap());
+            }
+            let call =
+                |token| raw::call_with(world.channel(), &rpc.path, token, message.encode_to_vec(), headers.clone());
+            let _ = call(None).await;
+            let _ = call(Some(MISPLACED)).await;
+            if !shown.iter().any(|name| rpc.path.ends_with(name)) {
+                let _ = call(Some(&person.access_token)).await;
+            }
+        }
+    }
+}
+
+/// Makes calls fail that bring a secret.
+async fn fail(world: &World, person: &Person) {
+    for fault in [Fault::Panic, Fault::Store, Fault::Mail] {
+        world.fault(fault, true).await;
+        for _ in 0..2 {
+            let _ = world.try_sign_in(&person.email, MISPLACED).await;
+            let _ = world.try_refresh(&person.refresh_token).await;
+            let asked = RequestPasswordResetRequest { email: person.email.clone() };
+            let _ = world.accounts().request_password_reset(asked).await;
+        }
+        world.fault(fault, false).await;
+    }
+}
+
+/// Waits until what came before stands in the logs.
+async fn settle(world: &World, person: &Person) {
+    let mut asked = Request::new(SignInRequest {
+        email: person.email.clone(),
+        password: "Wrong1!horse".to_owned(),
+        ..Default::default()
+    });
+    asked.metadata_mut().insert("x-request-id", "the-last-call".parse().unwrap());
+    refusal(world.sessions().sign_in(asked).await);
+    eventually("the last call is in a log", async || {
+        world.traces().await.iter().any(|traces| traces.log.contains("the-last-call")).then_some(())
+    })
+    .await;
+}
+
+/// Everything that others than its owner can get to see or to steal, with where it is.
+async fn places(world: &World) -> Vec<(String, String)> {
+    let mut places = Vec::new();
+    for (number, traces) in world.traces().await.into_iter().enumerate() {
+        assert!(traces.log.contains("TRACE"), "the log of process {number} says all that there is");
+        places.push((format!("the log of process {number}"), traces.log));
+        places.push((format!("the output of process {number}"), traces.output));
+        places.push((format!("the arguments of process {number}"), traces.arguments));
+    }
+    for port in world.admin_ports() {
+        let metrics = wire::send(port, "GET", "/metrics", &[], b"").await.text();
+        assert!(metrics.contains("quartet_calls_total"));
+        places.push(("the metrics".to_owned(), metrics));
+    }
+    if let Some(data) = world.data() {
+        files(&data, &mut places);
+    }
+    if let Some(fleet) = world.fleet() {
+        let identity = &fleet.grounds.identity_database;
+        for database in [identity.clone(), identity.replacen("identity", "catalogue", 1)] {
+            let dump = fleet.grounds.postgres.dump(&database).await;
+            places.push((format!("the database {database}"), dump));
+        }
+        let redis = &fleet.grounds.redis;
+        let keys = redis.command("KEYS *").await.unwrap();
+        for key in keys.lines().map(str::trim).filter(|line| !line.starts_with(['$', '*', '+', ':', '-'])) {
+            for command in ["GET", "HGETALL", "SMEMBERS"] {
+                places.push((format!("Redis, {key}"), redis.command(&format!("{command} {key}")).await.unwrap()));
+            }
+            for command in ["ZRANGE", "LRANGE"] {
+                let command = format!("{command} {key} 0 -1");
+                places.push((format!("Redis, {key}"), redis.command(&command).await.unwrap()));
+            }
+        }
+        places.push(("Redis, the keys".to_owned(), keys));
+    }
+    places
+}
+
+/// The files below a folder, but for the mails: they bring their owners what these need.
+fn files(folder: &Path, places: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "mail") {
+                files(&path, places);
+            }
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            places.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn s58_no_secret_is_in_logs_metrics_arguments_subjects_or_in_the_clear_in_a_store() {
+    // Codes of twelve digits: shorter ones are found in any long text.
+    let world = World::apart(&["--log", "trace", "--identity-code-digits", "12"]).await;
+    let person = world.sign_up("bystander").await;
+    let mut life = Life::new(&world);
+    let mut addresses = vec![person.email.clone(), life.email.clone()];
+    life.all().await;
+    addresses.push(life.email.clone());
+    misplace(&world, &person).await;
+    fail(&world, &person).await;
+    settle(&world, &person).await;
+
+    let mut secrets = life.secrets;
+    secrets.push(("a misplaced secret".to_owned(), MISPLACED.to_owned()));
+    secrets.push(("a bystander's access token".to_owned(), person.access_token.clone()));
+    secrets.push(("a bystander's refresh token".to_owned(), person.refresh_token.clone()));
+    assert!(secrets.len() > 40, "{}", secrets.len());
+    let mut places = places(&world).await;
+    for address in addresses {
+        let subjects: Vec<String> = world.mails(&address).await.into_iter().map(|mail| mail.subject).collect();
+        assert!(!subjects.is_empty(), "{address}");
+        places.push((format!("the subjects of the mails to {address}"), subjects.join("\n")));
+    }
+
+    let mut found = Vec::new();
+    for (place, text) in &places {
+        for (what, secret) in &secrets {
+            // PostgreSQL shows bytes as hexadecimal digits.
+            if text.contains(secret.as_str()) || text.contains(&hex::encode(secret)) {
+                found.push(format!("{what} is in {place}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    // The search would find one.
+    assert!(
+        places
+            .iter()
+            .any(|(_, text)| text.contains(&person.account_id.replace('-', "")) || text.contains(&person.email))
+    );
+}
