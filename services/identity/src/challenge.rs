@@ -123,6 +123,11 @@ impl Proof {
     }
 }
 
+/// The odds to guess a code of one account within a day, whoever tries from wherever.
+pub fn odds(digits: u32) -> f64 {
+    f64::from(FAILURES_PER_DAY) / 10f64.powf(f64::from(digits))
+}
+
 /// Whether a tag from the database is the one of what was handed in.
 pub fn matches(stored: &[u8], given: &[u8]) -> bool {
     !stored.is_empty() && equal(stored, given)
@@ -173,6 +178,11 @@ mod tests {
         assert!(Proof::parse(String::new()).is_err());
         assert!(Proof::parse("x".repeat(129)).is_err());
         assert!(!matches(&[], &[]));
+    }
+
+    #[test]
+    fn s12_the_odds_to_guess_a_code_follow_from_its_digits_and_the_tries_of_a_day() {
+        assert_eq!([6, 7, 12].map(odds), [2e-5, 2e-6, 2e-11]);
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Re
             parts.spawn(spread::spread(store.clone(), parts.bus.clone(), Id::new(&parts.clock)));
         }
     }
-    let odds = f64::from(challenge::FAILURES_PER_DAY) / 10f64.powf(f64::from(config.code_digits));
+    let odds = challenge::odds(config.code_digits);
     tracing::info!(odds, "the odds to guess a code of one account within a day");
     parts.spawn(keys.clone().follow());
     parts.spawn(jobs::sweep(store.clone(), keys.clone(), Id::new(&parts.clock)));

@@ -154,7 +154,40 @@ async fn x2_an_empty_proof_is_refused_before_anything_is_compared() {
         refusal(
             world
                 .accounts()
-                .activate(ActivateRequest { email, proof: Some(activate_request::Proof::Code(String::new())) })
+                .activate(ActivateRequest {
+                    email: email.clone(),
+                    proof: Some(activate_request::Proof::Code(String::new())),
+                })
+                .await,
+        ),
+        refusal(
+            world
+                .sessions()
+                .sign_in_with_code(SignInWithCodeRequest {
+                    email: email.clone(),
+                    proof: Some(sign_in_with_code_request::Proof::Code(String::new())),
+                    ..Default::default()
+                })
+                .await,
+        ),
+        refusal(
+            world
+                .anonymous()
+                .email_changes()
+                .confirm_email_change(ConfirmEmailChangeRequest {
+                    email: email.clone(),
+                    proof: Some(confirm_email_change_request::Proof::Code(String::new())),
+                })
+                .await,
+        ),
+        refusal(
+            world
+                .accounts()
+                .reactivate(ReactivateRequest {
+                    email,
+                    password: PASSWORD.to_owned(),
+                    proof: Some(reactivate_request::Proof::Code(String::new())),
+                })
                 .await,
         ),
     ];
@@ -264,15 +297,140 @@ async fn s11_a_code_and_a_token_serve_one_account_and_one_purpose() {
     grant(&world, &bob.email, &reset_code).await;
 }
 
+/// Token and code of the one mail with a subject.
+async fn brought(world: &World, email: &str, subject: &str) -> (String, String) {
+    let mail = super::email_change::mail_about(world, email, subject).await;
+    (crate::harness::mail::token(&mail), crate::harness::mail::code(&mail))
+}
+
+/// Whether any way but `own` takes the token or the code, of this account.
+async fn taken_elsewhere(world: &World, email: &str, own: &str, (token, code): &(String, String)) -> Vec<String> {
+    let mut taken = Vec::new();
+    for (secret, is_token) in [(token, true), (code, false)] {
+        let secret = secret.clone();
+        let proof = if is_token {
+            activate_request::Proof::Token(secret.clone())
+        } else {
+            activate_request::Proof::Code(secret.clone())
+        };
+        let asked = ActivateRequest { email: email.to_owned(), proof: Some(proof) };
+        if own != "ACTIVATE" && world.accounts().activate(asked).await.is_ok() {
+            taken.push(format!("activation, {is_token}"));
+        }
+        let proof = if is_token {
+            sign_in_with_code_request::Proof::Token(secret.clone())
+        } else {
+            sign_in_with_code_request::Proof::Code(secret.clone())
+        };
+        let asked = SignInWithCodeRequest { email: email.to_owned(), proof: Some(proof), ..Default::default() };
+        if own != "SIGN_IN" && world.sessions().sign_in_with_code(asked).await.is_ok() {
+            taken.push(format!("sign-in, {is_token}"));
+        }
+        let proof = if is_token {
+            confirm_email_change_request::Proof::Token(secret.clone())
+        } else {
+            confirm_email_change_request::Proof::Code(secret.clone())
+        };
+        let asked = ConfirmEmailChangeRequest { email: email.to_owned(), proof: Some(proof) };
+        if own != "CHANGE_EMAIL" && world.anonymous().email_changes().confirm_email_change(asked).await.is_ok() {
+            taken.push(format!("email change, {is_token}"));
+        }
+        let asked = complete(email, Proof::Token(secret.clone()), NEW);
+        if own != "RESET" && world.accounts().complete_password_reset(asked).await.is_ok() {
+            taken.push(format!("reset, {is_token}"));
+        }
+        if own != "RESET" && world.accounts().verify_reset_code(verify(email, &secret)).await.is_ok() {
+            taken.push(format!("reset's code, {is_token}"));
+        }
+    }
+    taken
+}
+
+#[tokio::test]
+async fn s11_what_is_mailed_for_one_purpose_serves_no_other() {
+    let world = World::with(&["--identity-require-verified-email", "false"]).await;
+    // Registered and not confirmed: an account that every kind of mail can be asked for.
+    let email = world.register("ada").await.email;
+    let ada = world.sign_in(&email, PASSWORD).await;
+    let activation = brought(&world, &email, "Activate your account").await;
+    request(&world, &email).await;
+    let reset = brought(&world, &email, "Reset your password").await;
+    let asked = RequestSignInCodeRequest { email: email.clone() };
+    world.sessions().request_sign_in_code(asked).await.unwrap();
+    let sign_in = brought(&world, &email, "Sign in to your account").await;
+    let change = super::email_change::asked(&world, &ada, &world.address("new")).await;
+    for (own, proofs) in
+        [("ACTIVATE", &activation), ("RESET", &reset), ("SIGN_IN", &sign_in), ("CHANGE_EMAIL", &change)]
+    {
+        assert_eq!(taken_elsewhere(&world, &email, own, proofs).await, Vec::<String>::new(), "{own}");
+    }
+    // Nothing of that has used up the links.
+    let proof = Some(sign_in_with_code_request::Proof::Token(sign_in.0));
+    let asked = SignInWithCodeRequest { email, proof, ..Default::default() };
+    world.sessions().sign_in_with_code(asked).await.unwrap();
+}
+
+#[tokio::test]
+async fn s11_of_two_hundred_sign_ins_and_activations_with_the_right_code_one_is_accepted() {
+    let world = World::shared().await;
+    let ada = world.activated("ada").await;
+    let asked = RequestSignInCodeRequest { email: ada.email.clone() };
+    world.sessions().request_sign_in_code(asked).await.unwrap();
+    let (token, code) = brought(&world, &ada.email, "Sign in to your account").await;
+    let by_code = sign_in_with_code_request::Proof::Code(code);
+    assert_eq!(parallel_sign_ins(&world, &ada.email, by_code).await, 1, "by code");
+    let asked = RequestSignInCodeRequest { email: ada.email.clone() };
+    world.sessions().request_sign_in_code(asked).await.unwrap();
+    let (token, _) = eventually("the second mail", async || {
+        Some(brought(&world, &ada.email, "Sign in to your account").await).filter(|(second, _)| *second != token)
+    })
+    .await;
+    let by_link = sign_in_with_code_request::Proof::Token(token);
+    assert_eq!(parallel_sign_ins(&world, &ada.email, by_link).await, 1, "by link");
+
+    let bob = world.register("bob").await;
+    let code = world.mail_code(&bob.email).await;
+    let tries = (0..200).map(|_| {
+        let proof = Some(activate_request::Proof::Code(code.clone()));
+        let (mut accounts, asked) = (world.accounts(), ActivateRequest { email: bob.email.clone(), proof });
+        tokio::spawn(async move { accounts.activate(asked).await.is_ok() })
+    });
+    let mut accepted = 0;
+    for tried in tries.collect::<Vec<_>>() {
+        accepted += usize::from(tried.await.unwrap());
+    }
+    assert_eq!(accepted, 1, "an activation");
+}
+
+async fn parallel_sign_ins(world: &World, email: &str, proof: sign_in_with_code_request::Proof) -> usize {
+    let tries = (0..200).map(|_| {
+        let asked = SignInWithCodeRequest { email: email.to_owned(), proof: Some(proof.clone()), ..Default::default() };
+        let mut sessions = world.sessions();
+        tokio::spawn(async move { sessions.sign_in_with_code(asked).await.is_ok() })
+    });
+    let mut accepted = 0;
+    for tried in tries.collect::<Vec<_>>() {
+        accepted += usize::from(tried.await.unwrap());
+    }
+    accepted
+}
+
 #[tokio::test]
 async fn s11_s23_the_database_holds_no_code_no_token_and_no_password() {
     let world = World::own().await;
     let ada = world.sign_up("ada").await;
     let (token, code) = request(&world, &ada.email).await;
+    let asked = RequestSignInCodeRequest { email: ada.email.clone() };
+    world.sessions().request_sign_in_code(asked).await.unwrap();
+    let (sign_in, sign_in_code) = brought(&world, &ada.email, "Sign in to your account").await;
+    let (change, change_code) = super::email_change::asked(&world, &ada, &world.address("new")).await;
     let dump = dump(&world).await;
     assert!(dump.contains(&ada.email), "this is the database");
     let refresh_signature = ada.refresh_token.rsplit('.').next().unwrap().to_owned();
-    for secret in [token, code, ada.refresh_token, refresh_signature, ada.access_token, ada.password] {
+    for secret in [token, code, sign_in, sign_in_code, change, change_code] {
+        assert!(!dump.contains(&secret), "`{secret}` stands in the database");
+    }
+    for secret in [ada.refresh_token, refresh_signature, ada.access_token, ada.password] {
         assert!(!dump.contains(&secret), "`{secret}` stands in the database");
     }
 }

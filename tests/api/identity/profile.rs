@@ -157,7 +157,7 @@ async fn s33_what_is_not_its_owners_is_refused_by_the_mask_and_in_the_message() 
     for (field, profile) in set {
         let error = refusal(profiles(&world, &ada).update_profile(update(profile, &["info"])).await);
         assert_eq!(
-            (error.is(), error.fields),
+            (error.is(), error.fields.clone()),
             ((Code::InvalidArgument, "FIELDS_INVALID"), vec![format!("profile.{field}")])
         );
     }
@@ -272,7 +272,7 @@ async fn s36_hostile_texts_are_stored_as_they_are_or_refused() {
                 Err(status) => {
                     let error = Refusal::from(status);
                     assert_eq!(
-                        (error.is(), error.fields),
+                        (error.is(), error.fields.clone()),
                         ((Code::InvalidArgument, "FIELDS_INVALID"), vec![format!("profile.{field}")]),
                         "{text:?}"
                     );
