@@ -120,7 +120,8 @@ fn files(folder: &Path, places: &mut Vec<(String, String)>) {
 #[tokio::test]
 async fn s58_no_secret_is_in_logs_metrics_arguments_subjects_or_in_the_clear_in_a_store() {
     // Codes of twelve digits: shorter ones are found in any long text.
-    let world = World::apart(&["--log", "trace", "--identity-code-digits", "12"]).await;
+    let world =
+        World::apart(&["--log", "trace", "--identity-code-digits", "12", "--identity-mails-per-hour", "100"]).await;
     let person = world.sign_up("bystander").await;
     let mut life = Life::new(&world);
     let mut addresses = vec![person.email.clone(), life.email.clone()];

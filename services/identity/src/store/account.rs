@@ -39,8 +39,7 @@ pub enum State {
 pub struct NotAState(String);
 
 impl State {
-    pub const ALL: [State; 5] =
-        [State::Pending, State::Active, State::Deactivated, State::Suspended, State::Erasing];
+    pub const ALL: [State; 5] = [State::Pending, State::Active, State::Deactivated, State::Suspended, State::Erasing];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -176,7 +175,7 @@ impl Store {
         let (account, created, revoked) = self
             .db
             .transaction(async |conn| {
-                self.lock_feed(conn).await?;
+                self.lock_administration(conn).await?;
                 forget_pending(conn, email, now).await?;
                 let Some(known) = account_by_email(conn, email, now).await? else {
                     let account = self.insert_account(conn, email, password_hash, State::Active, true).await?;

@@ -60,7 +60,7 @@ impl Store {
         let revoked = self
             .db
             .transaction(async |conn| {
-                self.lock_feed(conn).await?;
+                self.lock_administration(conn).await?;
                 self.ensure_other_administrator(conn, owner.id).await?;
                 let live = account::table.find(owner.id).filter(account::state.eq(State::Active.as_str()));
                 let live = live.filter(account::password_hash.eq(&owner.password_hash));

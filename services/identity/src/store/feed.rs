@@ -69,7 +69,7 @@ impl Store {
     /// Makes administrative acts wait for each other until the transaction ends. Whoever must be sure that nobody else does one meanwhile
     /// (the last administrator!) takes it before anything else. It is not the row that [`publish`](Self::publish) changes: that one is
     /// taken last, behind an account's row and its profile's, and two that took these in another order would wait for each other.
-    pub(super) async fn lock_feed(&self, conn: &mut Conn) -> Result<(), DbError> {
+    pub(super) async fn lock_administration(&self, conn: &mut Conn) -> Result<(), DbError> {
         lock(conn, "administration", self.now()).await
     }
 

@@ -63,13 +63,14 @@ impl Store {
         let (acting, revoked) = self
             .db
             .transaction(async |conn| {
+                let who = Actor::Account(asked.administrator);
+                self.begin_act(conn, &who).await?;
                 let begun = self.act_for(conn, asked.account_id, ADMINISTRATOR, expire, client).await?;
                 let (acting, revoked) = begun;
                 // One administrator can't do things in another one's name.
                 if acting.standing.roles.iter().any(|role| role == role::ADMIN) {
                     return Err(Error::ActorRefused);
                 }
-                let who = Actor::Account(asked.administrator);
                 let (action, subject) = ("account.impersonated", Some(asked.account_id));
                 let details =
                     BTreeMap::from([("reason", asked.reason.to_owned()), ("session", acting.session_id.to_string())]);

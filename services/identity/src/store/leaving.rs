@@ -21,7 +21,7 @@ impl Store {
         let revoked = self
             .db
             .transaction(async |conn| {
-                self.lock_feed(conn).await?;
+                self.lock_administration(conn).await?;
                 self.ensure_other_administrator(conn, owner.id).await?;
                 let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
                 let same = same.filter(account::state.eq(State::Active.as_str()));

@@ -82,7 +82,7 @@ impl Store {
         let (found, revoked) = self
             .db
             .transaction(async |conn| {
-                self.begin_act(conn, doer).await?;
+                self.begin_act(conn, &doer.actor).await?;
                 let row = account_by_id(conn, id, self.now()).await?.ok_or(Error::AccountNotFound)?;
                 if !insert_role(conn, id, role, self.now()).await? {
                     return Ok((with_standing(conn, row).await?, Vec::new()));
@@ -101,7 +101,7 @@ impl Store {
         let (found, revoked) = self
             .db
             .transaction(async |conn| {
-                self.begin_act(conn, doer).await?;
+                self.begin_act(conn, &doer.actor).await?;
                 let row = account_by_id(conn, id, self.now()).await?.ok_or(Error::AccountNotFound)?;
                 if role == role::ADMIN {
                     self.ensure_other_administrator(conn, id).await?;
@@ -129,7 +129,7 @@ impl Store {
         let (found, revoked) = self
             .db
             .transaction(async |conn| {
-                self.begin_act(conn, doer).await?;
+                self.begin_act(conn, &doer.actor).await?;
                 let row = account_by_id(conn, id, self.now()).await?.ok_or(Error::AccountNotFound)?;
                 if row.state == to {
                     return Ok((with_standing(conn, row).await?, Vec::new()));
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// Refuses when the account is an administrator in use and no other one is. Whoever goes on to shut the account or to take the role
-    /// has taken [`lock_feed`](Self::lock_feed) before any row, or two could go at once.
+    /// has taken [`lock_administration`](Self::lock_administration) before any row, or two could go at once.
     pub(super) async fn ensure_other_administrator(&self, conn: &mut Conn, id: Id) -> Result<(), Error> {
         let active = account_role::table.inner_join(account::table).filter(account_role::role.eq(role::ADMIN));
         let active = active.filter(account::state.eq(State::Active.as_str())).select(account::id);
@@ -173,10 +173,10 @@ impl Store {
 
     /// Begins the transaction of an administrative act: waits for the others, and refuses an account that is no administrator any more,
     /// whatever its token says.
-    pub(super) async fn begin_act(&self, conn: &mut Conn, doer: &Doer) -> Result<(), Error> {
-        self.lock_feed(conn).await?;
-        let Actor::Account(id) = doer.actor else { return Ok(()) };
-        let found = standing(conn, id).await?;
+    pub(super) async fn begin_act(&self, conn: &mut Conn, actor: &Actor) -> Result<(), Error> {
+        self.lock_administration(conn).await?;
+        let Actor::Account(id) = actor else { return Ok(()) };
+        let found = standing(conn, *id).await?;
         let able = |standing: &Standing| {
             standing.state == State::Active && standing.roles.iter().any(|role| role == role::ADMIN)
         };
