@@ -35,7 +35,7 @@ async fn f12_an_ephemeral_server_leaves_nothing_behind() {
 #[tokio::test]
 async fn i25_a_fault_that_does_not_exist_is_refused() {
     let world = World::shared().await;
-    let unknown = quartet_proto::control::v1::SetFaultRequest { fault: 0, failing: true };
+    let unknown = quartet_proto::control::v1::SetFaultRequest { fault: 0, failing: true, ..Default::default() };
     let refused = refusal(world.control().set_fault(unknown).await);
     assert_eq!((refused.code, refused.fields.as_slice()), (Code::InvalidArgument, &["fault".to_owned()][..]));
 }

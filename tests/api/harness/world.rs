@@ -260,7 +260,7 @@ impl World {
     pub async fn fault(&self, fault: Fault, failing: bool) {
         self.assert_own();
         for control in self.installation.controls() {
-            let asked = SetFaultRequest { fault: fault.into(), failing };
+            let asked = SetFaultRequest { fault: fault.into(), failing, ..Default::default() };
             ControlServiceClient::new(channel(control)).set_fault(asked).await.expect("the fault can't be set");
         }
     }

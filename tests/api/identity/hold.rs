@@ -9,6 +9,7 @@ use quartet_chassis::crypt::MasterKey;
 use quartet_chassis::guard::Guard;
 use quartet_chassis::id::Id;
 use quartet_chassis::parts::Parts;
+use quartet_chassis::throttle::Throttle;
 use quartet_chassis::upstream::Upstream;
 use quartet_proto::catalogue::v1::import_service_client::ImportServiceClient;
 use quartet_proto::catalogue::v1::import_service_server::{ImportService, ImportServiceServer};
@@ -176,12 +177,13 @@ impl Lone {
         let auth = Auth::new(clock.clone(), b"secret");
         auth.set_keys(&[PublicKey { kid: "k".to_owned(), x: token::public_key() }]);
         auth.revocations().set_complete();
+        let bus = Bus::Local(auth.revocations().clone());
         let parts = Parts {
+            throttle: Throttle::new(&bus, &clock),
             clock,
             master: MasterKey::parse(&"ab".repeat(32)).unwrap(),
-            bus: Bus::Local(auth.revocations().clone()),
+            bus,
             auth,
-            throttle: Default::default(),
             faults: Default::default(),
             stopping: Default::default(),
             tasks: Default::default(),
