@@ -1,10 +1,12 @@
 //! The account feed: a reader's copy becomes what identity's own table is, whatever happens to the reader.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use diesel::sql_types::Text;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
+use futures_util::future::join_all;
 use quartet_chassis::random;
 use quartet_chassis::upstream::Upstream;
 use quartet_proto::identity::v1::account_feed_service_client::AccountFeedServiceClient;
@@ -155,40 +157,46 @@ async fn move_address(world: &World, person: &mut Person) {
 }
 
 /// Changes an account in every way there is, for a while.
-async fn write(world: Arc<World>, admin: Arc<Person>, number: usize) {
+async fn write(world: &World, admin: &Person, number: usize) {
     let mut person = world.sign_up("writer").await;
     for round in 0..5 {
-        rename(&world, &person, &format!("{number}-{round}")).await;
-        set_state(&world, &admin, &person, AccountState::Suspended).await;
-        set_state(&world, &admin, &person, AccountState::Active).await;
+        rename(world, &person, &format!("{number}-{round}")).await;
+        set_state(world, admin, &person, AccountState::Suspended).await;
+        set_state(world, admin, &person, AccountState::Active).await;
         person = world.sign_in(&person.email, PASSWORD).await;
         match round % 3 {
             0 => drop(world.sign_up("fresh").await),
-            1 => move_address(&world, &mut person).await,
-            _ => world.with_role_by(&admin, &person, "teacher").await,
+            1 => move_address(world, &mut person).await,
+            _ => world.with_role_by(admin, &person, "teacher").await,
         }
-        tokio::join!(rename(&world, &person, "one"), rename(&world, &person, "other"));
+        person = world.sign_in(&person.email, PASSWORD).await;
+        tokio::join!(rename(world, &person, "one"), rename(world, &person, "other"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i16_a_reader_that_is_killed_fifty_times_under_sixteen_writers_misses_nothing() {
     let world = Arc::new(World::own().await);
-    let admin = Arc::new(world.admin().await);
+    let admin = world.admin().await;
     let copy = Arc::new(Mutex::new(Copy::default()));
-    let writers: Vec<_> = (0..16).map(|number| tokio::spawn(write(world.clone(), admin.clone(), number))).collect();
-    let mut reader = tokio::spawn(read(world.clone(), copy.clone(), 0));
-    let mut kills = 0;
-    while kills < 50 || writers.iter().any(|writer| !writer.is_finished()) {
-        // Not to wait for anything: the moments are any.
-        tokio::time::sleep(Duration::from_millis(5 + u64::from(random::bytes::<1>()[0] / 4))).await;
-        reader.abort();
-        kills += 1;
-        reader = tokio::spawn(read(world.clone(), copy.clone(), kills));
-    }
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    let written = Cell::new(false);
+    let writing = async {
+        join_all((0..16).map(|number| write(&world, &admin, number))).await;
+        written.set(true);
+    };
+    let killing = async {
+        let mut reader = tokio::spawn(read(world.clone(), copy.clone(), 0));
+        let mut kills = 0;
+        while kills < 50 || !written.get() {
+            // Not to wait for anything: the moments are any.
+            tokio::time::sleep(Duration::from_millis(5 + u64::from(random::bytes::<1>()[0] / 4))).await;
+            reader.abort();
+            kills += 1;
+            reader = tokio::spawn(read(world.clone(), copy.clone(), kills));
+        }
+        reader
+    };
+    let ((), reader) = tokio::join!(writing, killing);
     let truth = of_identity(&world).await;
     assert!(truth.len() >= 16 * 3, "{}", truth.len());
     eventually("the reader's copy is equal", async || (copy.lock().unwrap().lines() == truth).then_some(())).await;
