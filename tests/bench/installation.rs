@@ -99,7 +99,7 @@ pub async fn keys(address: SocketAddr) -> anyhow::Result<()> {
 
 pub async fn sign_in(address: SocketAddr) -> anyhow::Result<SignInResponse> {
     let mut sessions = SessionServiceClient::new(channel(address).await?);
-    let request = SignInRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+    let request = SignInRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned(), ..Default::default() };
     Ok(sessions.sign_in(request).await?.into_inner())
 }
 

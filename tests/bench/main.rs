@@ -27,7 +27,7 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 8] = [
+const SCENARIOS: [(&str, Scenario); 9] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
@@ -35,6 +35,7 @@ const SCENARIOS: [(&str, Scenario); 8] = [
     ("storage", scenario::storage::run),
     ("import", scenario::import::run),
     ("accounts", scenario::accounts::run),
+    ("feed", scenario::feed::run),
     ("start", scenario::start::run),
 ];
 

@@ -20,7 +20,7 @@ struct Inner {
 
 /// A crash that is to come.
 #[derive(Clone, Debug)]
-pub(crate) struct Aim {
+pub struct Aim {
     fault: Fault,
     /// Only in a call of this rpc; empty for anywhere.
     rpc: String,
@@ -57,8 +57,8 @@ impl Faults {
         self.is(fault) && self.0.bits.fetch_and(!bit(fault), Ordering::Relaxed) & bit(fault) != 0
     }
 
-    /// Runs a call; a crash that is meant for it comes in it and in no other.
-    pub(crate) fn within<F: Future>(&self, rpc: &str, call: F) -> Either<TaskLocalFuture<Cell<Option<Aim>>, F>, F> {
+    /// Runs a call, or a step of a worker that has a name; a crash that is meant for it comes in it and in no other.
+    pub fn within<F: Future>(&self, rpc: &str, call: F) -> Either<TaskLocalFuture<Cell<Option<Aim>>, F>, F> {
         if !self.is(Fault::CrashBeforeCommit) && !self.is(Fault::CrashAfterCommit) {
             return Either::Right(call);
         }

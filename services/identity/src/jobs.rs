@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::letter::{Letter, Letters, MAIL};
 use crate::store::Store;
+use crate::wish::{self, WISH, Wish};
 
 /// A mail whose code has less left than this is renewed instead of sent.
 const LEFT: TimeDelta = TimeDelta::minutes(5);
@@ -20,6 +21,10 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// Carries out a row of the outbox.
 pub async fn carry_out(job: Job, store: &Store, letters: &Letters, mailer: &Mailer) -> anyhow::Result<()> {
+    if job.kind == WISH {
+        let wish: Wish = serde_json::from_slice(&job.payload).context("a wish that can't be read")?;
+        return Ok(wish::fulfil(&wish, store).await?);
+    }
     if job.kind != MAIL {
         return Err(anyhow!("a job of the kind `{}` is not known", job.kind));
     }
@@ -67,7 +72,9 @@ async fn sweep_once(store: &Store, keys: &Keys, me: Id) -> Result<(), Error> {
     let sessions = store.sweep_sessions().await?;
     let challenges = store.sweep_challenges().await?;
     store.sweep_revocations().await?;
+    store.sweep_erasures().await?;
     store.sweep_keys().await?;
+    store.sweep_audit().await?;
     store.outbox().sweep().await?;
     tracing::debug!(accounts, sessions, challenges, "swept");
     Ok(())

@@ -55,7 +55,11 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
     let clients = |token: Option<&str>| Clients::new(channel(world.gateway()), token);
     // The calls that were given up run to their end first.
     eventually("the queue is empty", async || {
-        let asked = SignInRequest { email: people[0].email.clone(), password: people[0].password.clone() };
+        let asked = SignInRequest {
+            email: people[0].email.clone(),
+            password: people[0].password.clone(),
+            ..Default::default()
+        };
         clients(None).sessions().sign_in(asked).await.ok()
     })
     .await;
@@ -67,7 +71,8 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
     let mut token = String::new();
     for person in people.iter() {
         // A session of its own: of an account's many only the newest live on.
-        let asked = SignInRequest { email: person.email.clone(), password: person.password.clone() };
+        let asked =
+            SignInRequest { email: person.email.clone(), password: person.password.clone(), ..Default::default() };
         let session = clients(None).sessions().sign_in(asked).await.unwrap().into_inner();
         let refresh_token = session.refresh_token;
         token =

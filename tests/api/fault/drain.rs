@@ -139,7 +139,8 @@ async fn slow_sign_in(address: SocketAddr, load: Load) -> JoinHandle<Result<Sign
     let (began, begins) = tokio::sync::oneshot::channel();
     let call = tokio::spawn(async move {
         let _ = began.send(());
-        let asked = SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into() };
+        let asked =
+            SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into(), ..Default::default() };
         sessions.sign_in(asked).await.map(tonic::Response::into_inner)
     });
     begins.await.unwrap();

@@ -51,7 +51,8 @@ async fn f22_roles_start_in_any_order_without_their_parts_and_are_ready_when_the
         .await;
         let clients = crate::harness::Clients::new(crate::harness::channel(gateway.parse().unwrap()), None);
         within(Duration::from_secs(10), "calls go through", async || {
-            let asked = SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into() };
+            let asked =
+                SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into(), ..Default::default() };
             let refused = Refusal::from(clients.sessions().sign_in(asked).await.err()?);
             clients.movies().list_movies(ListMoviesRequest::default()).await.ok()?;
             (refused.is() == (Code::Unauthenticated, "CREDENTIALS_INVALID")).then_some(())

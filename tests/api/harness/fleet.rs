@@ -88,6 +88,13 @@ impl Grounds {
         command
     }
 
+    /// The command line with a clock of its own.
+    fn with_clock(&self, mut command: Vec<String>, name: &str) -> Vec<String> {
+        let at = command.iter().position(|word| word == "--clock-file").expect("no clock");
+        command[at + 1] = self.path(name).to_str().unwrap().to_owned();
+        command
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -101,18 +108,29 @@ impl Fleet {
 
     /// Starts a fleet on this PostgreSQL.
     pub async fn start_on(postgres: Postgres, flags: &[&str]) -> Fleet {
+        Fleet::start_with(postgres, flags, false).await
+    }
+
+    /// Starts a fleet whose processes have a clock each.
+    pub async fn start_apart(postgres: Postgres, flags: &[&str]) -> Fleet {
+        Fleet::start_with(postgres, flags, true).await
+    }
+
+    async fn start_with(postgres: Postgres, flags: &[&str], apart: bool) -> Fleet {
         let grounds = Grounds::make(postgres, flags).await;
         grounds.migrate().await;
         let identity = grounds.role("identity", &[]);
-        let (one, two) = tokio::join!(Process::start(&identity), Process::start(&identity));
+        let own = |role: Vec<String>, name: &str| if apart { grounds.with_clock(role, name) } else { role };
+        let (one, two) = (own(identity.clone(), "clock-1"), own(identity, "clock-2"));
+        let (one, two) = tokio::join!(Process::start(&one), Process::start(&two));
         let identities = vec![one, two];
         let addresses: Vec<String> = identities.iter().map(|process| process.started.listen.to_string()).collect();
         let addresses = addresses.join(",");
         let catalogue = grounds.role("catalogue", &["--identity-address", &addresses]);
-        let catalogue = Process::start(&catalogue).await;
+        let catalogue = Process::start(&own(catalogue, "clock-3")).await;
         let listen = catalogue.started.listen.to_string();
         let gateway = grounds.role("gateway", &["--identity-address", &addresses, "--catalogue-address", &listen]);
-        let gateway = Process::start(&gateway).await;
+        let gateway = Process::start(&own(gateway, "clock-4")).await;
         Fleet { identities, catalogue, gateway, grounds }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::embedded::Embedded;
 use super::fleet::Fleet;
+use super::lone::Lone;
 
 /// How installations are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ impl Mode {
 pub enum Installation {
     Embedded(Embedded),
     Fleet(Fleet),
+    /// One process that is meant to crash.
+    Lone(Lone),
 }
 
 impl Installation {
@@ -46,6 +49,7 @@ impl Installation {
         match self {
             Installation::Embedded(embedded) => embedded.started.listen,
             Installation::Fleet(fleet) => fleet.gateway.started.listen,
+            Installation::Lone(lone) => lone.listen(),
         }
     }
 
@@ -54,6 +58,7 @@ impl Installation {
         match self {
             Installation::Embedded(embedded) => vec![embedded.started.control],
             Installation::Fleet(fleet) => fleet.processes().map(|process| process.started.control).collect(),
+            Installation::Lone(lone) => vec![lone.started().control],
         }
     }
 
@@ -62,6 +67,7 @@ impl Installation {
         match self {
             Installation::Embedded(embedded) => vec![embedded.started.admin],
             Installation::Fleet(fleet) => fleet.processes().map(|process| process.started.admin).collect(),
+            Installation::Lone(lone) => vec![lone.started().admin],
         }
     }
 
@@ -70,6 +76,7 @@ impl Installation {
         match self {
             Installation::Embedded(embedded) => Some(embedded.started.data.clone()),
             Installation::Fleet(_) => None,
+            Installation::Lone(lone) => lone.data(),
         }
     }
 }

@@ -46,7 +46,12 @@ impl Postgres {
     /// Makes an empty database and gives its address.
     pub fn create_database(&self, name: &str) -> anyhow::Result<String> {
         self.run("postgres", &format!("create database {name}"))?;
-        Ok(format!("postgres://postgres@127.0.0.1:{}/{name}", self.port))
+        Ok(self.url(name))
+    }
+
+    /// The address of a database.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
 
     /// Runs statements with psql.

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod calls;
+pub mod feed;
 pub mod gateway;
 pub mod import;
 pub mod signin;

@@ -32,7 +32,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         connections,
         streams: 1,
     };
-    let request = SignInRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+    let request = SignInRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned(), ..Default::default() };
     let sign_ins = load("/quartet.identity.v1.SessionService/SignIn", always(&request), CLIENTS);
     let reads = load("/quartet.catalogue.v1.MovieService/GetMovie", get_movies, READERS);
 
