@@ -241,6 +241,11 @@ async fn s13_a_squatter_who_has_used_up_the_mails_gains_nothing() {
     world.accounts().register(register(&email, "Squatter1!horse")).await.unwrap();
     let token = world.mail_token(&email).await;
     world.accounts().register(register(&email, PASSWORD)).await.unwrap();
+    eventually("the squatter's password counts no more", async || {
+        let refused = refusal(world.try_sign_in(&email, "Squatter1!horse").await);
+        (refused.is() == (Code::Unauthenticated, "CREDENTIALS_INVALID")).then_some(())
+    })
+    .await;
     let refused = refusal(world.accounts().activate(activate(&email, Proof::Token(token))).await);
     assert_eq!(refused.is(), (Code::InvalidArgument, "ACTIVATION_INVALID"));
 }

@@ -40,8 +40,7 @@ impl Store {
                 let found = self.find_challenge(conn, email, Purpose::Activate).await?;
                 let (account, row) = found.ok_or(Error::ActivationInvalid)?;
                 let tag = self.marker.token(account.bond(Purpose::Activate), token.expose());
-                let able = matches!(account.state, State::Pending | State::Active);
-                if !able || !matches(&row.token_hash, &tag) || row.expire_time <= now {
+                if !is_able(&account) || !matches(&row.token_hash, &tag) || row.expire_time <= now {
                     return Err(Error::ActivationInvalid);
                 }
                 if row.used_time.is_some() {
@@ -61,7 +60,7 @@ impl Store {
         code: &Proof,
         caller: Option<&Caller>,
     ) -> Result<Activated, Error> {
-        let right = self.try_code(email, code, Purpose::Activate).await?;
+        let right = self.try_code(email, code, Purpose::Activate).await?.filter(|(account, _)| is_able(account));
         let (account, row) = right.ok_or(Error::ActivationInvalid)?;
         let (activated, revoked) = self
             .db
@@ -139,4 +138,9 @@ impl Store {
         let own = own.filter(session::actor.eq("")).select(session::id);
         on!(conn, |db| own.first(db).await.optional())
     }
+}
+
+/// Whether the account is one to be activated. One that was put aside or suspended is not had back by an earlier mail.
+fn is_able(account: &AccountRow) -> bool {
+    matches!(account.state, State::Pending | State::Active)
 }
