@@ -91,7 +91,8 @@ fn events() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn s59_every_security_event_is_logged_with_who_when_from_where_and_what_came_of_it() {
-    let world = World::apart(&["--identity-mails-per-hour", "100"]).await;
+    let world =
+        World::apart(&["--identity-mails-per-hour", "100", "--identity-failed-sign-ins-per-account", "20"]).await;
     let mut life = Life::new(&world);
     let first_email = life.email.clone();
     life.all().await;

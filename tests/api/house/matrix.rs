@@ -145,7 +145,9 @@ fn verdict(result: Result<bytes::Bytes, tonic::Status>) -> Verdict {
     let Err(status) = result else { return Verdict::Admitted };
     let refused = Refusal::from(status);
     match refused.is() {
-        (Code::Unauthenticated, "TOKEN_MISSING" | "TOKEN_INVALID") => Verdict::Unauthenticated,
+        (Code::Unauthenticated, "TOKEN_MISSING" | "TOKEN_INVALID" | "TOKEN_STALE" | "SESSION_REVOKED") => {
+            Verdict::Unauthenticated
+        }
         (Code::PermissionDenied, "ROLE_MISSING") => Verdict::RoleMissing,
         (Code::Unimplemented, "METHOD_UNKNOWN") => Verdict::Unknown,
         (Code::InvalidArgument | Code::NotFound, _) | (Code::Ok, _) => Verdict::Admitted,
