@@ -58,7 +58,7 @@ impl Reached {
         }
         let guard = match context {
             Context::Identity => quartet_identity::start_idle(&options.identity, &parts).await?,
-            Context::Catalogue => quartet_catalogue::start(&options.catalogue, &parts).await?.guard,
+            Context::Catalogue => quartet_catalogue::start_idle(&options.catalogue, &parts).await?,
         };
         Ok(Reached { upstream: Upstream::Local(guard), parts: Some(parts), home })
     }

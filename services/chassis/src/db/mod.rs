@@ -152,6 +152,16 @@ impl Db {
         self.write(LONG, body).await
     }
 
+    /// Sees to it that what was deleted is no longer in the files. False when that has to be tried again: somebody reads or writes at
+    /// this moment. A server does it in its own time.
+    pub async fn forget_deleted(&self) -> Result<bool, DbError> {
+        self.check_faults()?;
+        match &self.engine {
+            Engine::Postgres(_) => Ok(true),
+            Engine::Sqlite(sqlite) => sqlite.empty_log(),
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
         let conn = &mut self.read().await?;
