@@ -43,9 +43,12 @@ impl Email {
         {
             return Err(NotAnEmail::Malformed);
         }
+        // A letter and its accent may come as two characters; the mail gets the one.
+        let text: String = text.nfc().collect();
         // The same rules that the mail will meet.
         text.parse::<lettre::Address>().map_err(|_| NotAnEmail::Malformed)?;
-        Ok(Email { text: text.to_owned(), key: key(text) })
+        let key = key(&text);
+        Ok(Email { text, key })
     }
 
     /// As its owner wrote it.
@@ -91,6 +94,9 @@ mod tests {
         assert_eq!(keys[0], keys[1]);
         assert_eq!(keys[1], keys[2]);
         assert_eq!(key("J\u{f6}rg@example.com"), key("jo\u{308}RG@example.com"));
+        let composed = Email::parse("J\u{f6}rg@example.com");
+        assert!(composed.is_ok());
+        assert_eq!(Email::parse("Jo\u{308}rg@example.com"), composed);
     }
 
     #[test]
@@ -138,7 +144,8 @@ mod tests {
 
     #[test]
     fn s05_an_address_is_shown_in_part() -> Result<(), NotAnEmail> {
-        for (address, shown) in [("new.one@example.com", "n…@example.com"), ("élise@example.com", "é…@example.com")] {
+        for (address, shown) in [("new.one@example.com", "n…@example.com"), ("élise@example.com", "é…@example.com")]
+        {
             assert_eq!(Email::parse(address)?.masked(), shown);
         }
         Ok(())

@@ -175,8 +175,9 @@ async fn s07_every_spelling_of_an_address_counts_as_the_same() {
                 answers.push(guess(&world.anonymous(), spelling).await);
             }
         }
-        assert!(answers[..100].iter().all(|answer| answer.is() == REACHED), "a hundred are compared");
-        assert!(answers[100..].iter().all(|answer| answer.is() == REFUSED), "the hundred and first is not");
+        let late = answers.iter().position(|answer| answer.is() != REACHED);
+        assert_eq!(late, Some(100), "the hundred and first is refused: {:?}", late.map(|late| &answers[late]));
+        assert!(answers[100..].iter().all(|answer| answer.is() == REFUSED), "and so are those after it");
         let last = answers.pop().unwrap();
         ends.push((last.message.clone(), last.metadata.clone()));
         for other in [format!("{registered}."), format!("{registered} "), format!(" {registered}")] {
