@@ -146,6 +146,8 @@ impl Sheet {
     fn read_line(&mut self, number: i32, line: Option<&[u8]>) {
         let account = match line.map(serde_json::from_slice::<Given>) {
             None => Err(TOO_LONG.to_owned()),
+            // serde takes a list of values for an object, too.
+            Some(Ok(_)) if !line.unwrap_or_default().starts_with(b"{") => Err("is no JSON object".to_owned()),
             Some(Ok(given)) => given.check(self.now),
             // What serde says of it would quote the value.
             Some(Err(error)) if error.is_data() => {
@@ -216,13 +218,10 @@ impl Columns {
                 None
             }
         };
-        if !wrong.is_empty() {
-            return Err(wrong.join("; "));
-        }
         let roles = Some(roles.split_whitespace().map(str::to_owned).collect());
         let [email, password_hash, first_name, last_name, create_time] =
             [email, password_hash, first_name, last_name, create_time].map(Some);
-        Ok(Given { email, password_hash, email_verified, first_name, last_name, roles, create_time })
+        Ok(Given { email, password_hash, email_verified, first_name, last_name, roles, create_time, wrong })
     }
 }
 
@@ -243,12 +242,15 @@ struct Given {
     last_name: Option<String>,
     roles: Option<Vec<String>>,
     create_time: Option<String>,
+    /// What was found wrong with it before its values were looked at.
+    #[serde(skip)]
+    wrong: Vec<String>,
 }
 
 impl Given {
     /// The account of a line, or everything that is wrong with it.
     fn check(self, now: Time) -> Result<NewAccount, String> {
-        let mut wrong = Vec::new();
+        let mut wrong = self.wrong;
         let email = take("email", Email::parse(self.email.unwrap_or_default().trim()), &mut wrong);
         let hash = take("password_hash", password_hash(&self.password_hash.unwrap_or_default()), &mut wrong);
         let first_name = take("first_name", profile::name(&self.first_name.unwrap_or_default()), &mut wrong);
@@ -383,17 +385,33 @@ mod tests {
         assert_eq!((accounts.len(), findings.rows, findings.refused), (0, 7, 7));
         let said = problems(&findings);
         assert!(!said.contains(secret));
-        insta::assert_snapshot!(said, @"");
+        insta::assert_snapshot!(said, @"
+        2: `email_verified` must be `true` or `false`; `email` must be an address such as `ada@example.com`; `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not contain control characters; `last_name` must have at most 100 characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`; `create_time` must lie between 1970 and now
+        3: `email` must be an address such as `ada@example.com`; `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not contain control characters; `last_name` must have at most 100 characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`; `create_time` must lie between 1970 and now
+        4: `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16
+        5: `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16
+        6: has 5 cells, the header 7
+        8: is longer than 64 KiB, or has more than 64 cells
+        9: `create_time` must be a moment such as `2023-03-02T10:00:00Z`
+        ");
 
         let lines = format!(
-            "{{\"email\":\"{secret}\"}}\nnull\n{secret}\n{{\"email\":\"a\",\"email\":\"{secret}\"}}\n{{\"roles\":\"{secret}\"}}\n[]\n{{\"a\":1"
+            "{{\"email\":\"{secret}\"}}\nnull\n{secret}\n{{\"email\":\"a\",\"email\":\"{secret}\"}}\n{{\"roles\":\"{secret}\"}}\n[\"ada@example.com\"]\n{{\"a\":1"
         );
         let (accounts, findings) =
             read(AccountFileFormat::JsonLines, lines.as_bytes(), 100).map_err(|_| anyhow::anyhow!("header"))?;
         assert_eq!((accounts.len(), findings.rows, findings.refused), (0, 7, 7));
         let said = problems(&findings);
         assert!(!said.contains(secret));
-        insta::assert_snapshot!(said, @"");
+        insta::assert_snapshot!(said, @"
+        1: `email` must be an address such as `ada@example.com`
+        2: has a key twice or with a value of the wrong type, before column 4
+        3: is no JSON object, from column 1 on
+        4: has a key twice or with a value of the wrong type, before column 20
+        5: has a key twice or with a value of the wrong type, before column 17
+        6: is no JSON object
+        7: is no JSON object, from column 6 on
+        ");
         Ok(())
     }
 
