@@ -119,6 +119,26 @@ async fn x11_an_account_that_was_put_aside_is_no_account_that_waits_for_its_acti
 }
 
 #[tokio::test]
+async fn i17_an_account_without_a_password_sets_one_before_it_leaves() {
+    let world = World::with(&["--identity-require-verified-email", "false"]).await;
+    let registered = world.register("ada").await;
+    // Who signs in by mail first need not be who has registered: the password is gone.
+    let ((token, _), _) = proofs(&world, &registered.email).await;
+    let proof = Some(sign_in_with_code_request::Proof::Token(token));
+    let asked = SignInWithCodeRequest { email: registered.email.clone(), proof, ..Default::default() };
+    let tokens = world.sessions().sign_in_with_code(asked).await.unwrap().into_inner();
+    let mut accounts = world.as_token(&tokens.access_token).accounts();
+    let refused = refusal(accounts.deactivate(DeactivateRequest::default()).await);
+    assert_eq!(refused.is(), (Code::InvalidArgument, "FIELDS_INVALID"));
+    assert_eq!(refused.fields, ["password"]);
+    let asked = UpdatePasswordRequest { new_password: PASSWORD.to_owned(), ..Default::default() };
+    accounts.update_password(asked).await.unwrap();
+    accounts.deactivate(DeactivateRequest { password: PASSWORD.to_owned() }).await.unwrap();
+    let (token, _) = mailed(&world, &registered.email).await;
+    reactivate(&world, &registered.email, PASSWORD, Some(Proof::Token(token))).await.unwrap();
+}
+
+#[tokio::test]
 async fn i17_the_last_administrator_can_neither_leave_nor_be_deleted() {
     let world = World::own().await;
     let admin = world.admin().await;

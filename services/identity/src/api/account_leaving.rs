@@ -18,6 +18,11 @@ const REACTIVATED: &str = "User account reactivated successfully.";
 impl AccountApi {
     pub(super) async fn put_aside(&self, caller: &Caller, client: &Client, password: String) -> Result<(), Error> {
         let account = self.authenticator.owner(caller, password, client).await?;
+        if account.password_hash.is_empty() {
+            let mut fields = Fields::default();
+            fields.refuse("password", "must be set first: without one nobody could take the account into use again");
+            return Err(fields.into());
+        }
         self.store.deactivate(&account).await?;
         note(Event::AccountDeactivated, Outcome::Done, Some(account.pseudonym), client);
         Ok(())

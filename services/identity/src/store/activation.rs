@@ -93,7 +93,7 @@ impl Store {
         let keep = if is_used { self.session_of(conn, owner.id, caller).await? } else { None };
         let revoked = if is_used { self.hand_over(conn, &mut owner, row.id, keep).await? } else { Vec::new() };
         let password_needed = owner.password_hash.is_empty();
-        if is_used && password_needed {
+        if is_used && keep.is_none() {
             self.notify(conn, &owner, Notice::PasswordDropped).await?;
         }
         self.publish(conn, owner.id).await?;
@@ -129,14 +129,19 @@ impl Store {
         account_id: Id,
         caller: Option<&Caller>,
     ) -> Result<Option<Id>, DbError> {
-        let Some(caller) = caller.filter(|caller| caller.account_id == account_id && caller.actor.is_none()) else {
-            return Ok(None);
-        };
+        let caller = caller.filter(|caller| caller.account_id == account_id && caller.actor.is_none());
+        let Some(caller) = caller else { return Ok(None) };
+        Ok(self.is_live(conn, account_id, caller.session_id).await?.then_some(caller.session_id))
+    }
+
+    /// Whether a session of an account lives and its owner acts in it.
+    pub(super) async fn is_live(&self, conn: &mut Conn, account_id: Id, session_id: Id) -> Result<bool, DbError> {
         let now = self.now();
-        let own = session::table.find(caller.session_id).filter(session::account_id.eq(account_id));
+        let own = session::table.find(session_id).filter(session::account_id.eq(account_id));
         let own = own.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
         let own = own.filter(session::actor.eq("")).select(session::id);
-        on!(conn, |db| own.first(db).await.optional())
+        let found: Option<Id> = on!(conn, |db| own.first(db).await.optional())?;
+        Ok(found.is_some())
     }
 }
 

@@ -29,7 +29,13 @@ impl Store {
         let now = self.now();
         self.db
             .transaction(async |conn| {
-                if !self.may_mail(conn, owner.id).await? {
+                // From here on nobody else writes to the account. Who has lost the session meanwhile, or the account to who proved its
+                // address, must not leave a link behind by which it could be had back (S-13).
+                let state = self.hold_account(conn, owner.id).await?;
+                if state.as_deref() != Some(State::Active.as_str())
+                    || !self.is_live(conn, owner.id, session_id).await?
+                    || !self.may_mail(conn, owner.id).await?
+                {
                     return Ok(());
                 }
                 // A registration that nobody has activated keeps nobody from an address that they can prove.
