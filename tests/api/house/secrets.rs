@@ -18,18 +18,22 @@ const MISPLACED: &str = "Kanarienvogel1!4b616e617269656e766f67656c";
 async fn misplace(world: &World, person: &Person) {
     // What these two take becomes part of a profile, which is to be seen.
     let shown = ["UpdateProfile", "SetAvatar"];
-    for rpc in rpcs().into_iter().filter(|rpc| rpc.is_public_api()) {
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.is_public_api() && rpc.rule.is_unary()) {
         for message in filled(&method(&rpc.path).input(), &|_| MISPLACED.to_owned()) {
             let mut headers = MetadataMap::new();
             for name in ["cookie", "x-api-key", "x-auth-token", "proxy-authorization", "x-forwarded-for"] {
                 headers.insert(name, MISPLACED.parse().unwrap());
             }
-            let call =
-                |token| raw::call_with(world.channel(), &rpc.path, token, message.encode_to_vec(), headers.clone());
-            let _ = call(None).await;
-            let _ = call(Some(MISPLACED)).await;
-            if !shown.iter().any(|name| rpc.path.ends_with(name)) {
-                let _ = call(Some(&person.access_token)).await;
+            for token in [None, Some(MISPLACED), Some(person.access_token.as_str())] {
+                if token == Some(&person.access_token) && shown.iter().any(|name| rpc.path.ends_with(name)) {
+                    continue;
+                }
+                let message = message.encode_to_vec();
+                let answer = raw::call_with(world.channel(), &rpc.path, token, message, headers.clone()).await;
+                // What is wrong with what might be a secret is said in words of ours. A movie that there is not is named.
+                let said = answer.map_err(|status| String::from_utf8_lossy(status.details()).into_owned());
+                let repeats = said.is_err_and(|said| said.contains(MISPLACED));
+                assert!(!repeats || rpc.context() == "catalogue", "{} repeats what was sent", rpc.path);
             }
         }
     }

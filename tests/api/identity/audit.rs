@@ -93,10 +93,8 @@ async fn i22_the_log_is_read_in_pages_and_by_action() {
     }
     assert_eq!(roles, ["moderator", "teacher", "student"]);
 
-    let nobody = ListAuditEventsRequest {
-        account_id: "0198b3f2-7d0c-7a51-8f0e-5b1d2c3e4f60".to_owned(),
-        ..Default::default()
-    };
+    let nobody =
+        ListAuditEventsRequest { account_id: "0198b3f2-7d0c-7a51-8f0e-5b1d2c3e4f60".to_owned(), ..Default::default() };
     assert!(events(&world, &admin, nobody).await.is_empty());
     let wrong =
         ListAuditEventsRequest { page_size: -1, page_token: "x".to_owned(), account_id: "x".to_owned(), ..asked };
