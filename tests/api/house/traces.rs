@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::harness::repository;
 
-const SHOWN: [&str; 56] = [
+const SHOWN: [&str; 58] = [
     "i1", "i2", "i3", "i4", "i5", "i8", "i9", "i11", "i12", "i13", "i14", "i24", "i25", "k1", "k2", "k3", "x1", "x2",
     "x3", "x6", "x7", "x8", "x9", "x10", "x11", "s02", "s11", "s20", "s21", "s23", "s24", "s25", "s26", "s27", "s31",
     "s37", "f04", "f06", "f12", "f19", "f22", "f23", "s06", "s40", "s45", "s56", "s61", "s08", "i26",
-    "i22", "x12", "s32", "s33", "s34", "s58", "s59",
+    "i16", "s15", "i22", "x12", "s32", "s33", "s34", "s58", "s59",
 ];
 
 fn collect(folder: &Path, text: &mut String) {

@@ -143,7 +143,8 @@ async fn set_state(world: &World, admin: &Person, person: &Person, state: Accoun
     admin.roles(world).set_account_status(asked).await.expect("the state is not set");
 }
 
-async fn move_address(world: &World, person: &mut Person) {
+/// Moves somebody to a new address.
+pub async fn move_address(world: &World, person: &mut Person) {
     let mut changes = EmailChangeServiceClient::new(Bearer::new(world.channel(), Some(&person.access_token)));
     let new_email = world.address("moved");
     let asked = RequestEmailChangeRequest { new_email: new_email.clone(), password: person.password.clone() };
@@ -257,6 +258,11 @@ async fn i16_of_many_changes_of_one_account_a_late_reader_gets_the_last_one() {
     assert_eq!((late[0].account_id.as_str(), late[0].first_name.as_str()), (ada.account_id.as_str(), "1000"));
     assert!(late[0].number >= seen + 1000);
     let all = behind(&world, 0).await;
+    assert_eq!(
+        behind(&world, i64::MAX).await,
+        all,
+        "to who has read from a newer copy of the database all is told anew"
+    );
     assert_eq!(all.iter().map(|change| &change.account_id).collect::<Vec<_>>(), [&bob.account_id, &ada.account_id]);
 }
 

@@ -60,6 +60,10 @@ impl Reader {
         if self.seen == Some(number) {
             return Ok(Vec::new());
         }
+        if self.after > number {
+            // This database is an older one than the reader has read from: a backup. All is told anew.
+            self.after = 0;
+        }
         let changes = store.changes_after(self.after).await?;
         self.after = changes.last().map_or(self.after, |last| last.number);
         if changes.len() < BATCH {
