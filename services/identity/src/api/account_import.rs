@@ -10,6 +10,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use crate::account_file::{AccountFile, HeaderInvalid};
 use crate::error::Error;
 use crate::security::{Event, OPERATOR, Outcome, note_act};
+use crate::security::{Event, OPERATOR, Outcome, note_act};
 use crate::store::Store;
 use crate::store::account::State;
 
@@ -99,6 +100,7 @@ impl Import {
         if created >= MANY {
             self.store.analyze_accounts().await?;
         }
+        note_act(Event::AccountsImported, Outcome::Done, OPERATOR, None, &self.client);
         tracing::info!(created, unchanged, refused, "accounts were imported");
         Ok(ImportAccountsResponse {
             row_count: found.rows,
