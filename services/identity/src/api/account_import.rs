@@ -10,7 +10,6 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use crate::account_file::{AccountFile, HeaderInvalid};
 use crate::error::Error;
 use crate::security::{Event, OPERATOR, Outcome, note_act};
-use crate::security::{Event, OPERATOR, Outcome, note_act};
 use crate::store::Store;
 use crate::store::account::State;
 
@@ -95,7 +94,6 @@ impl Import {
         if created > 0 {
             let counts = [("created", created), ("unchanged", unchanged), ("refused", refused)];
             self.store.record_import(&self.client, &counts).await?;
-            note_act(Event::AccountsImported, Outcome::Done, OPERATOR, None, &self.client);
         }
         if created >= MANY {
             self.store.analyze_accounts().await?;
