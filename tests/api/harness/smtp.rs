@@ -61,6 +61,8 @@ impl Handed {
 struct Seen {
     lines: Vec<String>,
     mails: Vec<Handed>,
+    /// How many connections are open.
+    open: usize,
 }
 
 /// A mail server. It is gone when it is dropped.
@@ -108,7 +110,11 @@ impl Smtp {
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let (tls, seen, script) = (tls.clone(), seen.clone(), script.clone());
-                    tokio::spawn(async move { converse(stream, tls, &seen, &*script).await });
+                    tokio::spawn(async move {
+                        seen.lock().unwrap().open += 1;
+                        converse(stream, tls, &seen, &*script).await;
+                        seen.lock().unwrap().open -= 1;
+                    });
                 }
             }
         });
@@ -118,6 +124,11 @@ impl Smtp {
     /// All that was handed over, taken or not.
     pub fn handed(&self) -> Vec<Handed> {
         self.seen.lock().unwrap().mails.clone()
+    }
+
+    /// Whether nobody is connected.
+    pub fn is_idle(&self) -> bool {
+        self.seen.lock().unwrap().open == 0
     }
 
     /// How many lines began with a verb.

@@ -143,10 +143,16 @@ impl<'a> Caller<'a> {
     async fn administrators_letters(&self, to: &str, account_id: &str, note: &mut impl FnMut(&str, &'static str)) {
         let admin = self.world.admin().await;
         let admin = self.clients(Some(&admin.access_token));
-        let reason: String = format!("{:<10}", self.words).chars().take(500).collect();
-        let form = ImpersonateToken { account_id: account_id.into(), reason: reason.clone() };
-        let asked = IssueTokenRequest { form: Some(Form::Impersonate(form)), ..Default::default() };
-        admin.sessions().issue_token(asked).await.unwrap();
+        let form = |reason: &str| {
+            let form = ImpersonateToken { account_id: account_id.into(), reason: reason.to_owned() };
+            IssueTokenRequest { form: Some(Form::Impersonate(form)), ..Default::default() }
+        };
+        let mut reason: String = format!("a reason: {}", self.words).chars().take(500).collect();
+        if let Err(status) = admin.sessions().issue_token(form(&reason)).await {
+            assert_eq!(Refusal::from(status).fields, ["reason"], "line ends and the like are refused");
+            reason.retain(|c| !c.is_control() && !"\u{2028}\u{2029}".contains(c));
+            admin.sessions().issue_token(form(&reason)).await.unwrap();
+        }
         note(to, "An administrator acts for you");
         for (state, subject) in [
             (AccountState::Suspended, "Your account was suspended"),
@@ -285,6 +291,13 @@ async fn s57_no_text_of_anybody_becomes_a_header_a_recipient_or_a_command_of_a_m
             is_whole(&mail, &sent);
         }
     }
+    for words in corpus() {
+        let email = format!("{}@example.com", words.replace(' ', "."));
+        match world.accounts().register(RegisterRequest { email: email.clone(), password: PASSWORD.into() }).await {
+            Err(status) => assert_eq!(Refusal::from(status).fields, ["email"], "{email:?}"),
+            Ok(_) => is_whole(&eventually("its mail", async || smtp.taken(&email).pop()).await, &[(email, "")]),
+        }
+    }
     assert_eq!(smtp.count("RCPT TO:<eve"), 0);
     assert_eq!(smtp.count("MAIL FROM:<eve"), 0);
     assert_eq!(smtp.count("MAIL"), smtp.count("RCPT"), "one recipient each");
@@ -325,10 +338,8 @@ fn is_whole(mail: &Handed, sent: &[(String, &'static str)]) {
     for line in body.split("\r\n").chain(headers.split("\r\n")) {
         assert!(line.len() <= 998 && !line.contains(['\n', '\r', '\0']), "{line:?}");
     }
-    assert!(
-        !said.lines().any(|line| line.starts_with("Bcc:") || line.starts_with("RCPT") || line.starts_with("MAIL FROM")),
-        "{said}"
-    );
+    let smuggled = |line: &str| ["Bcc:", "RCPT", "MAIL FROM"].iter().any(|begin| line.starts_with(begin));
+    assert!(!mail.data.split("\r\n").any(smuggled), "{}", mail.data);
 }
 
 #[tokio::test]
@@ -369,8 +380,11 @@ async fn f17_an_hour_of_refusals_and_silence_loses_no_mail_of_any_kind_and_sends
     world.move_clock(Duration::from_secs(25 * 60)).await;
     let asked = RequestSignInCodeRequest { email: dan.email.clone() };
     world.sessions().request_sign_in_code(asked).await.unwrap();
+    let tries = smtp.count("EHLO");
     world.move_clock(Duration::from_secs(5 * 60)).await;
-    assert!(smtp.count("EHLO") > 5, "it was tried");
+    eventually("each is tried", async || (smtp.count("EHLO") >= tries + 6).then_some(())).await;
+    // A clock that goes on while somebody waits for an answer would let another one begin anew.
+    eventually("nothing is under way", async || smtp.is_idle().then_some(())).await;
     down.store(false, Ordering::Relaxed);
 
     let expected = [

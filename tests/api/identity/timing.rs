@@ -178,7 +178,7 @@ async fn s10_a_silent_registration_takes_as_long_for_a_known_address() {
     if !is_quiet() {
         return;
     }
-    let world = World::with(&["--identity-silent-registration"]).await;
+    let world = World::with(&["--identity-silent-registration", "true"]).await;
     let mut known = Vec::new();
     for _ in 0..200 {
         known.push(world.activated("known").await.email);

@@ -51,6 +51,7 @@ async fn assign_role(stage: &mut Stage) {
     let outcome =
         stage.call("RoleService/AssignRole", async |world| roles(world, &admin).assign_role(asked.clone()).await).await;
     stage.done(outcome, &[]);
+    let person = stage.world.sign_in(&person.email, PASSWORD).await;
     assert!(has_role(stage, &person, "teacher").await);
     assert_eq!(audited(stage, &admin, &person, "role.assigned").await, 1);
 }

@@ -162,6 +162,8 @@ impl Stage {
     /// The mails to an address, all that is to come. No two are the same one.
     async fn mails(&mut self, to: &str) -> Vec<Mail> {
         if std::mem::take(&mut self.leased) {
+            // First what is under way: a lease that ended now would make it begin anew.
+            self.world.mails("").await;
             self.world.process().outlive_leases().await;
         }
         let mails = self.world.mails(to).await;
