@@ -31,6 +31,44 @@ pub struct NewMovie {
     pub languages: Vec<String>,
 }
 
+/// What is to be changed of a movie: each field that is set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MoviePatch {
+    pub name: Option<String>,
+    pub original_name: Option<String>,
+    pub release_date: Option<String>,
+    pub score: Option<f64>,
+    pub overview: Option<String>,
+    pub status: Option<MovieStatus>,
+    pub budget_cents: Option<i64>,
+    pub revenue_cents: Option<i64>,
+    /// Set to `None`: the country is not known.
+    pub country: Option<Option<&'static Country>>,
+    pub genres: Option<Vec<String>>,
+    pub actors: Option<Vec<String>>,
+    pub languages: Option<Vec<String>>,
+}
+
+impl MoviePatch {
+    pub fn applied_to(&self, movie: NewMovie) -> NewMovie {
+        let patch = self.clone();
+        NewMovie {
+            name: patch.name.unwrap_or(movie.name),
+            original_name: patch.original_name.unwrap_or(movie.original_name),
+            release_date: patch.release_date.unwrap_or(movie.release_date),
+            score: patch.score.unwrap_or(movie.score),
+            overview: patch.overview.unwrap_or(movie.overview),
+            status: patch.status.unwrap_or(movie.status),
+            budget_cents: patch.budget_cents.unwrap_or(movie.budget_cents),
+            revenue_cents: patch.revenue_cents.unwrap_or(movie.revenue_cents),
+            country: patch.country.unwrap_or(movie.country),
+            genres: patch.genres.unwrap_or(movie.genres),
+            actors: patch.actors.unwrap_or(movie.actors),
+            languages: patch.languages.unwrap_or(movie.languages),
+        }
+    }
+}
+
 /// A name: trimmed, composed, on one line.
 pub fn name(text: &str) -> Result<String, String> {
     let name = composed(text.trim());
@@ -66,6 +104,21 @@ pub fn names(cell: &str) -> Result<Vec<String>, String> {
         }
         if names.len() > NAMES {
             return Err(format!("must not have more than {NAMES} names"));
+        }
+    }
+    Ok(names)
+}
+
+/// The names of a list: each as [`name`] has it, repeated ones dropped, in their order.
+pub fn list(given: &[String]) -> Result<Vec<String>, String> {
+    if given.len() > NAMES {
+        return Err(format!("must not have more than {NAMES} names"));
+    }
+    let mut names: Vec<String> = Vec::new();
+    for text in given {
+        let name = name(text)?;
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     Ok(names)
@@ -107,6 +160,16 @@ pub fn status(text: &str) -> Result<MovieStatus, &'static str> {
         "post production" => Ok(MovieStatus::PostProduction),
         "in production" => Ok(MovieStatus::InProduction),
         _ => Err("must be `Released`, `Post Production` or `In Production`"),
+    }
+}
+
+/// A state of release in words, as files have it.
+pub fn status_name(status: MovieStatus) -> &'static str {
+    match status {
+        MovieStatus::Unspecified => "",
+        MovieStatus::Released => "Released",
+        MovieStatus::PostProduction => "Post Production",
+        MovieStatus::InProduction => "In Production",
     }
 }
 

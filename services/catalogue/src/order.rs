@@ -1,11 +1,11 @@
 //! In which order to list movies, and where in it a page begins.
 
+use quartet_chassis::fold;
 use quartet_chassis::id::Id;
 use quartet_chassis::page;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::MovieFilter;
-use crate::fold;
 
 /// What movies are sorted by. Equal ones come the newest id first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +96,14 @@ struct Token {
 
 /// The token of the page behind `position`.
 pub fn encode(filter: &MovieFilter, order: Order, position: &Position, total: i64) -> String {
-    let question = fingerprint(filter, order);
+    let question = question(filter, order);
     page::encode(&Token { question, key: position.key.clone(), id: position.id.to_string(), total })
 }
 
 /// Reads a page token; `Ok(None)` for the empty one.
 pub fn decode(token: &str, filter: &MovieFilter, order: Order) -> Result<Option<Start>, &'static str> {
     let Some(token) = page::decode::<Token>(token)? else { return Ok(None) };
-    let right = token.question == fingerprint(filter, order) && (0..=i64::from(i32::MAX)).contains(&token.total);
+    let right = token.question == question(filter, order) && (0..=i64::from(i32::MAX)).contains(&token.total);
     let id = token.id.parse().map_err(|_| page::NOT_A_TOKEN)?;
     if !right || !token.key.suits(order.by) {
         return Err(page::NOT_A_TOKEN);
@@ -125,9 +125,12 @@ impl Key {
     }
 }
 
-/// FNV-1a over filter and order: tells a token that was meant for another request. It guards nothing.
-fn fingerprint(filter: &MovieFilter, order: Order) -> u64 {
-    let text = format!("{}{:?}", filter.text(), order);
+fn question(filter: &MovieFilter, order: Order) -> u64 {
+    fingerprint(&format!("{}{:?}", filter.text(), order))
+}
+
+/// FNV-1a over a request: tells a token that was meant for another one. It guards nothing.
+pub fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

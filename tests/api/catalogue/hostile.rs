@@ -104,3 +104,51 @@ async fn s36_what_looks_like_sql_is_a_name_like_any_other() {
         refusal(world.movies().list_movies(ListMoviesRequest { filter: Some(nul), ..Default::default() }).await);
     assert_eq!(error.fields, ["filter.actors"]);
 }
+
+/// A letter changed, one left out, one doubled, or the end cut off.
+fn mutated(token: &str, seed: usize) -> String {
+    let mut bytes = token.as_bytes().to_vec();
+    let at = seed * 7919 % bytes.len();
+    match seed % 4 {
+        0 | 1 => bytes[at] = b"Az9-_'%\" "[seed / 4 % 9],
+        2 => bytes.insert(at, b'A' + (seed % 26) as u8),
+        _ => bytes.truncate(at),
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// S-35: of 10,000 cursors each that were tampered with.
+#[tokio::test]
+async fn s35_a_mutated_cursor_of_a_search_or_a_feed_is_refused_or_right() {
+    let world = World::shared().await;
+    let cinema = cinema(&world).await;
+    let request = SearchMoviesRequest {
+        query: "line".to_owned(),
+        filter: Some(cinema.filter()),
+        page_size: 5,
+        ..Default::default()
+    };
+    let search = super::search(&world, request.clone()).await;
+    let (mut movies, mut refused) = (world.movies(), 0);
+    for seed in 0..8000 {
+        let page_token = mutated(&search.next_page_token, seed);
+        match movies.search_movies(SearchMoviesRequest { page_token, ..request.clone() }).await {
+            Ok(answer) => assert!(answer.into_inner().movies.len() <= 5),
+            Err(status) => {
+                assert_eq!(Refusal::from(status).is(), (Code::InvalidArgument, "FIELDS_INVALID"));
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 6000, "{refused}");
+    let mut stream = movies.watch_movies(WatchMoviesRequest::default()).await.unwrap().into_inner();
+    let cursor = stream.message().await.unwrap().unwrap().cursor;
+    for seed in 0..2000 {
+        let request = WatchMoviesRequest { cursor: mutated(&cursor, seed) };
+        if let Err(status) = movies.watch_movies(request).await {
+            let refused = Refusal::from(status);
+            let known = [(Code::InvalidArgument, "FIELDS_INVALID"), (Code::FailedPrecondition, "CURSOR_TOO_OLD")];
+            assert!(known.contains(&refused.is()), "{refused:?}");
+        }
+    }
+}

@@ -3,10 +3,16 @@
 mod hostile;
 mod import;
 mod movie;
+mod naive;
+mod search;
 mod taxonomy;
+mod term;
+mod upgrade;
+mod watch;
+mod write;
 
 use crate::harness::prelude::*;
-use crate::harness::unique;
+use crate::harness::{Clients, unique};
 
 /// The columns of a movie file without a crew.
 const HEADER: &str = "names,date_x,score,genre,overview,orig_title,status,orig_lang,budget_x,revenue,country";
@@ -57,4 +63,35 @@ async fn all(world: &World, filter: MovieFilter, order_by: &str, page_size: i32)
         }
         request.page_token = page.next_page_token;
     }
+}
+
+/// A movie that can be made: of this name, with nothing but what it must have.
+fn plain(name: &str) -> Movie {
+    Movie {
+        name: name.to_owned(),
+        release_date: "2001-02-03".to_owned(),
+        score: 50.0,
+        status: MovieStatus::Released.into(),
+        ..Default::default()
+    }
+}
+
+/// The clients of a new administrator.
+async fn editor(world: &World) -> Clients {
+    world.as_token(&world.admin().await.access_token)
+}
+
+async fn create(clients: &Clients, movie: Movie) -> Movie {
+    let answer = clients.movies().create_movie(CreateMovieRequest { movie: Some(movie) }).await.expect("not made");
+    answer.into_inner().movie.expect("no movie")
+}
+
+async fn search(world: &World, request: SearchMoviesRequest) -> SearchMoviesResponse {
+    world.movies().search_movies(request).await.expect("no search").into_inner()
+}
+
+/// The names of what a search finds, at most a hundred.
+async fn found(world: &World, query: &str) -> Vec<String> {
+    let request = SearchMoviesRequest { query: query.to_owned(), page_size: 100, ..Default::default() };
+    search(world, request).await.movies.into_iter().map(|movie| movie.name).collect()
 }

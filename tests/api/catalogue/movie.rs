@@ -45,6 +45,7 @@ impl Cinema {
             // What the server alone knows is taken over, all else must be as it was sent.
             movie.movie_id = stored.movie_id.clone();
             (movie.create_time, movie.update_time) = (stored.create_time, stored.update_time);
+            movie.etag = stored.etag.clone();
             assert_eq!(*movie, stored);
         }
         cinema

@@ -11,12 +11,22 @@ use crate::harness::{channel, raw};
 const STATED: &str = "
 /quartet.catalogue.v1.ImportService/ImportMovieFile: moderator, admin
 /quartet.catalogue.v1.ImportService/ImportMovies: moderator, admin
+/quartet.catalogue.v1.MovieService/CreateMovie: moderator, admin
+/quartet.catalogue.v1.MovieService/DeleteMovie: moderator, admin
 /quartet.catalogue.v1.MovieService/GetMovie: public
 /quartet.catalogue.v1.MovieService/ListMovies: public
+/quartet.catalogue.v1.MovieService/SearchMovies: public
+/quartet.catalogue.v1.MovieService/UpdateMovie: moderator, admin
+/quartet.catalogue.v1.MovieService/WatchMovies: public
+/quartet.catalogue.v1.TaxonomyService/CreateTerm: moderator, admin
+/quartet.catalogue.v1.TaxonomyService/DeleteTerm: moderator, admin
+/quartet.catalogue.v1.TaxonomyService/GetTerm: public
 /quartet.catalogue.v1.TaxonomyService/ListActors: public
 /quartet.catalogue.v1.TaxonomyService/ListCountries: public
 /quartet.catalogue.v1.TaxonomyService/ListGenres: public
 /quartet.catalogue.v1.TaxonomyService/ListLanguages: public
+/quartet.catalogue.v1.TaxonomyService/MergeTerms: moderator, admin
+/quartet.catalogue.v1.TaxonomyService/UpdateTerm: moderator, admin
 /quartet.control.v1.ControlService/ListMails: public
 /quartet.control.v1.ControlService/MoveClock: public
 /quartet.control.v1.ControlService/SetFault: public

@@ -3,3 +3,5 @@
 pub mod import;
 pub mod movie;
 pub mod taxonomy;
+mod term;
+pub mod watch;

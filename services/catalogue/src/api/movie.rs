@@ -3,28 +3,38 @@
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::page;
+use quartet_chassis::parts::Parts;
 use quartet_proto::catalogue::v1::movie_service_server::MovieService;
-use quartet_proto::catalogue::v1::{
-    Country, GetMovieRequest, GetMovieResponse, ListMoviesRequest, ListMoviesResponse, Movie,
-};
+use quartet_proto::catalogue::v1::*;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::watch;
 use crate::error::Error;
-use crate::filter::MovieFilter;
+use crate::feed::Place;
+use crate::filter;
+use crate::given;
 use crate::lists::Lists;
 use crate::money;
-use crate::order::{self, Order, Start};
+use crate::order::{self, Order};
+use crate::search::found::{self, Count};
+use crate::search::place;
+use crate::search::query::{LENGTH, Query};
+use crate::searches::{self, Search, Searches};
 use crate::store::Store;
-use crate::store::movie::{MovieList, MovieRow};
+use crate::store::movie::{MovieList, MovieRow, names};
+use crate::store::write::Written;
 
 pub struct MovieApi {
     store: Store,
     lists: Lists,
+    searches: Searches,
+    parts: Parts,
 }
 
 impl MovieApi {
-    pub fn new(store: Store) -> MovieApi {
-        MovieApi { lists: Lists::new(store.clone()), store }
+    pub fn new(store: Store, parts: Parts) -> MovieApi {
+        MovieApi { lists: Lists::new(store.clone()), searches: Searches::new(store.clone()), store, parts }
     }
 }
 
@@ -50,36 +60,152 @@ impl MovieService for MovieApi {
             total_pages: i32::try_from((total + size - 1) / size).unwrap_or(i32::MAX),
         }))
     }
+
+    async fn create_movie(
+        &self,
+        request: Request<CreateMovieRequest>,
+    ) -> Result<Response<CreateMovieResponse>, Status> {
+        let mut fields = Fields::default();
+        let given = request.into_inner().movie.unwrap_or_default();
+        let new = given::new_movie(&given, self.store.now().date(), &mut fields);
+        fields.finish()?;
+        let written = self.store.create_movie(&new).await.map_err(Error::from)?;
+        Ok(Response::new(CreateMovieResponse { movie: Some(movie(written, String::new())?) }))
+    }
+
+    async fn update_movie(
+        &self,
+        request: Request<UpdateMovieRequest>,
+    ) -> Result<Response<UpdateMovieResponse>, Status> {
+        let UpdateMovieRequest { movie: given, update_mask, etag } = request.into_inner();
+        let (given, paths) = (given.unwrap_or_default(), update_mask.unwrap_or_default().paths);
+        let mut fields = Fields::default();
+        let patch = given::movie_patch(&given, &paths, self.store.now().date(), &mut fields);
+        fields.finish()?;
+        let Ok(id) = given.movie_id.parse() else { return Err(Error::MovieNotFound(given.movie_id).into()) };
+        let written = self.store.update_movie(id, seen(&etag), &patch).await.map_err(Error::from)?;
+        Ok(Response::new(UpdateMovieResponse { movie: Some(movie(written, given.movie_id)?) }))
+    }
+
+    async fn delete_movie(
+        &self,
+        request: Request<DeleteMovieRequest>,
+    ) -> Result<Response<DeleteMovieResponse>, Status> {
+        let DeleteMovieRequest { movie_id, etag } = request.into_inner();
+        let Ok(id) = movie_id.parse() else { return Err(Error::MovieNotFound(movie_id).into()) };
+        let written = self.store.delete_movie(id, seen(&etag)).await.map_err(Error::from)?;
+        movie(written, movie_id)?;
+        Ok(Response::new(DeleteMovieResponse {}))
+    }
+
+    async fn search_movies(
+        &self,
+        request: Request<SearchMoviesRequest>,
+    ) -> Result<Response<SearchMoviesResponse>, Status> {
+        let request = request.into_inner();
+        let with_facets = request.with_facets;
+        let search = search(request)?;
+        let page = self.searches.page(&search).await.map_err(Error::from)?;
+        let next = page.last.map(|last| place::encode(&search.query, &search.filter, &last));
+        Ok(Response::new(SearchMoviesResponse {
+            movies: page.movies.into_iter().map(Movie::from).collect(),
+            next_page_token: next.unwrap_or_default(),
+            total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
+            total_pages: i32::try_from(page.total.div_ceil(search.size)).unwrap_or(i32::MAX),
+            facets: with_facets.then(|| page.facets.into()),
+        }))
+    }
+
+    type WatchMoviesStream = ReceiverStream<Result<WatchMoviesResponse, Status>>;
+
+    async fn watch_movies(
+        &self,
+        request: Request<WatchMoviesRequest>,
+    ) -> Result<Response<Self::WatchMoviesStream>, Status> {
+        let mut fields = Fields::default();
+        let cursor = fields.take("cursor", Place::parse(&request.into_inner().cursor));
+        let Some(cursor) = cursor else { return Err(Error::from(fields).into()) };
+        let state = self.store.state().await.map_err(Error::from)?;
+        let place = cursor.unwrap_or_else(|| Place::first(&state));
+        if !place.is_known(&state) {
+            return Err(Error::CursorTooOld.into());
+        }
+        Ok(Response::new(watch::begin(&self.store, place, &self.parts)))
+    }
 }
 
-fn list(request: ListMoviesRequest) -> Result<(MovieList, Start), Error> {
+/// The state of a movie that an etag names; one that was never made names none that there is.
+fn seen(etag: &str) -> Option<i64> {
+    (!etag.is_empty()).then(|| i64::from_str_radix(etag, 16).unwrap_or(-1))
+}
+
+/// What was written, or why nothing was.
+fn movie(written: Written, id: String) -> Result<Movie, Error> {
+    match written {
+        Written::Done(row) => Ok((*row).into()),
+        Written::NotFound => Err(Error::MovieNotFound(id)),
+        Written::Stale => Err(Error::EtagStale),
+        Written::Exists(other) => {
+            let MovieRow { movie_id, name, release_date, .. } = *other;
+            Err(Error::MovieExists { id: movie_id.to_string(), name, release_date })
+        }
+    }
+}
+
+fn list(request: ListMoviesRequest) -> Result<(MovieList, order::Start), Error> {
     let mut fields = Fields::default();
-    let filter = MovieFilter::parse(request.filter.unwrap_or_default(), &mut fields);
+    let filter = filter::MovieFilter::parse(request.filter.unwrap_or_default(), &mut fields);
     let order = fields.take("order_by", Order::parse(&request.order_by));
     let size = fields.take("page_size", page::size(request.page_size));
-    let number = fields.take("page", page_number(request.page));
-    if request.page != 0 && !request.page_token.is_empty() {
-        fields.refuse("page", "must not be set together with `page_token`");
-    }
+    let number = page_number(request.page, &request.page_token, &mut fields);
     // A token can be held against a request that is right; of a wrong one it would only be said to belong to another.
     let (Some(order), Some(size), Some(number), true) = (order, size, number, fields.is_empty()) else {
-        if page::decode::<serde_json::Value>(&request.page_token).is_err() {
-            fields.refuse("page_token", page::NOT_A_TOKEN);
-        }
-        return Err(fields.into());
+        return Err(wrong(fields, &request.page_token));
     };
     let token = fields.take("page_token", order::decode(&request.page_token, &filter, order));
     let Some(token) = token else { return Err(fields.into()) };
-    let start = token.unwrap_or(Start::Offset((number - 1) * size));
+    let start = token.unwrap_or(order::Start::Offset((number - 1) * size));
     Ok((MovieList { filter, order, size, after: None, skip: 0, known: None }, start))
 }
 
-fn page_number(page: i32) -> Result<i64, &'static str> {
-    match page {
+fn search(request: SearchMoviesRequest) -> Result<Search, Error> {
+    let mut fields = Fields::default();
+    if request.query.len() > LENGTH {
+        fields.refuse("query", format!("must not be longer than {LENGTH} bytes"));
+    }
+    let filter = filter::MovieFilter::parse(request.filter.unwrap_or_default(), &mut fields);
+    let size = fields.take("page_size", page::size(request.page_size));
+    let number = page_number(request.page, &request.page_token, &mut fields);
+    let (Some(size), Some(number), true) = (size, number, fields.is_empty()) else {
+        return Err(wrong(fields, &request.page_token));
+    };
+    let query = Query::parse(&request.query);
+    let token = fields.take("page_token", place::decode(&request.page_token, &query, &filter));
+    let Some(token) = token else { return Err(fields.into()) };
+    let size = usize::try_from(size).unwrap_or_default();
+    let offset = usize::try_from(number - 1).unwrap_or_default() * size;
+    let start = token.map_or(searches::Start::Offset(offset), searches::Start::Behind);
+    Ok(Search { query, filter, size, start })
+}
+
+/// The refusal of a request that is wrong, also of a token that is none.
+fn wrong(mut fields: Fields, token: &str) -> Error {
+    if page::decode::<serde_json::Value>(token).is_err() {
+        fields.refuse("page_token", page::NOT_A_TOKEN);
+    }
+    fields.into()
+}
+
+fn page_number(page: i32, token: &str, fields: &mut Fields) -> Option<i64> {
+    if page != 0 && !token.is_empty() {
+        fields.refuse("page", "must not be set together with `page_token`");
+    }
+    let number = match page {
         0 => Ok(1),
         1..=1_000_000 => Ok(i64::from(page)),
         _ => Err("must be from 1 to 1000000"),
-    }
+    };
+    fields.take("page", number)
 }
 
 impl From<MovieRow> for Movie {
@@ -101,14 +227,33 @@ impl From<MovieRow> for Movie {
             languages: names(&row.languages),
             create_time: Some(timestamp(row.create_time)),
             update_time: Some(timestamp(row.update_time)),
+            etag: format!("{:x}", row.change_number),
         }
     }
 }
 
-/// The names in a column. A row that was damaged by hand still has its movie.
-fn names(json: &str) -> Vec<String> {
-    serde_json::from_str(json).unwrap_or_else(|error| {
-        tracing::error!(%error, "a movie's names can't be read");
-        Vec::new()
-    })
+impl From<found::Facets> for MovieFacets {
+    fn from(facets: found::Facets) -> MovieFacets {
+        let counts = |counts: Vec<Count>| counts.into_iter().map(FacetCount::from).collect::<Vec<_>>();
+        let mut statuses = counts(facets.statuses);
+        for count in &mut statuses {
+            let status = count.value.parse().ok().and_then(|number: i32| MovieStatus::try_from(number).ok());
+            let status = status.unwrap_or_default();
+            status.as_str_name().clone_into(&mut count.value);
+            count.name = crate::movie::status_name(status).to_owned();
+        }
+        MovieFacets {
+            genres: counts(facets.genres),
+            countries: counts(facets.countries),
+            languages: counts(facets.languages),
+            decades: counts(facets.decades),
+            statuses,
+        }
+    }
+}
+
+impl From<Count> for FacetCount {
+    fn from(Count { value, name, movies }: Count) -> FacetCount {
+        FacetCount { value, name, movies }
+    }
 }

@@ -1,14 +1,13 @@
 //! `TaxonomyService`.
 
+use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::names::NameList;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyService;
-use quartet_proto::catalogue::v1::{
-    Actor, Country, Genre, Language, ListActorsRequest, ListActorsResponse, ListCountriesRequest,
-    ListCountriesResponse, ListGenresRequest, ListGenresResponse, ListLanguagesRequest, ListLanguagesResponse,
-};
+use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::term;
 use crate::error::Error;
 use crate::store::Store;
 
@@ -63,6 +62,52 @@ impl TaxonomyService for TaxonomyApi {
         let (rows, next_page_token) = page(&list, rows);
         let countries = rows.into_iter().map(|(code, name, _)| Country { code, name }).collect();
         Ok(Response::new(ListCountriesResponse { countries, next_page_token }))
+    }
+
+    async fn get_term(&self, request: Request<GetTermRequest>) -> Result<Response<GetTermResponse>, Status> {
+        let GetTermRequest { kind, term_id } = request.into_inner();
+        let term = term::known(kind, &term_id)?;
+        let term = term::get(&self.store, term, term_id).await?;
+        Ok(Response::new(GetTermResponse { term: Some(term) }))
+    }
+
+    async fn create_term(&self, request: Request<CreateTermRequest>) -> Result<Response<CreateTermResponse>, Status> {
+        let given = request.into_inner().term.unwrap_or_default();
+        let (term, name) = term::new(&given, &self.store)?;
+        term::outcome(self.store.create_term(term, &name).await, &name)?;
+        let term = term::get(&self.store, term, given.term_id).await?;
+        Ok(Response::new(CreateTermResponse { term: Some(term) }))
+    }
+
+    async fn update_term(&self, request: Request<UpdateTermRequest>) -> Result<Response<UpdateTermResponse>, Status> {
+        let request = request.into_inner();
+        let given = request.term.unwrap_or_default();
+        let (term, name) = term::changed(&given, &request.update_mask.unwrap_or_default().paths)?;
+        term::outcome(self.store.rename_term(term, &name).await, &name)?;
+        let term = term::get(&self.store, term, given.term_id).await?;
+        Ok(Response::new(UpdateTermResponse { term: Some(term) }))
+    }
+
+    async fn delete_term(&self, request: Request<DeleteTermRequest>) -> Result<Response<DeleteTermResponse>, Status> {
+        let DeleteTermRequest { kind, term_id } = request.into_inner();
+        let term = term::known(kind, &term_id)?;
+        term::outcome(self.store.delete_term(term).await, "")?;
+        Ok(Response::new(DeleteTermResponse {}))
+    }
+
+    async fn merge_terms(&self, request: Request<MergeTermsRequest>) -> Result<Response<MergeTermsResponse>, Status> {
+        let MergeTermsRequest { kind, from_term_id, into_term_id } = request.into_inner();
+        let from = term::known(kind, &from_term_id)?;
+        let into = term::known(kind, &into_term_id)?;
+        if from == into {
+            let mut fields = Fields::default();
+            fields.refuse("into_term_id", "must be another term than `from_term_id`");
+            return Err(Error::from(fields).into());
+        }
+        let changed = term::outcome(self.store.merge_terms(from, into).await, "")?;
+        let term = term::get(&self.store, into, into_term_id).await?;
+        let movies_changed = i32::try_from(changed).unwrap_or(i32::MAX);
+        Ok(Response::new(MergeTermsResponse { term: Some(term), movies_changed }))
     }
 }
 

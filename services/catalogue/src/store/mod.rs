@@ -1,23 +1,46 @@
 //! The catalogue's database: one function per question.
 
-pub mod bulk;
+pub mod account;
+pub mod change;
+pub mod filing;
+pub mod fill;
 pub mod import;
+mod index;
 pub mod movie;
 pub mod page;
+mod pieces;
+pub mod search;
+pub mod state;
 pub mod taxonomy;
+pub mod term;
+mod term_sql;
+pub mod write;
 
-use quartet_chassis::clock::Clock;
+use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
+use quartet_chassis::id::Id;
+use tokio::sync::watch;
 
 /// The catalogue's database.
 #[derive(Clone)]
 pub struct Store {
     db: Db,
     clock: Clock,
+    /// The number of the newest change that this process has heard of.
+    newest: watch::Sender<i64>,
 }
 
 impl Store {
     pub fn new(db: Db, clock: Clock) -> Store {
-        Store { db, clock }
+        Store { db, clock, newest: watch::Sender::new(0) }
+    }
+
+    /// The time that is written.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub fn new_id(&self) -> Id {
+        Id::new(&self.clock)
     }
 }

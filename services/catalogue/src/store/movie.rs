@@ -7,10 +7,13 @@ use quartet_chassis::clock::Time;
 use quartet_chassis::db::DbError;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
+use quartet_proto::catalogue::v1::MovieStatus;
 
 use super::Store;
 use super::page::{Bounds, Marks, Matching};
+use crate::country::country;
 use crate::filter::MovieFilter;
+use crate::movie::NewMovie;
 use crate::order::{Order, Position};
 use crate::schema::{movie, movie_state};
 
@@ -36,13 +39,41 @@ pub struct MovieRow {
     pub languages: String,
     pub create_time: Time,
     pub update_time: Time,
+    /// The number of its last change.
+    pub change_number: i64,
 }
 
 impl MovieRow {
+    /// What of the row somebody has chosen. A row that was damaged by hand still has its movie.
+    pub fn movie(&self) -> NewMovie {
+        NewMovie {
+            name: self.name.clone(),
+            original_name: self.original_name.clone(),
+            release_date: self.release_date.clone(),
+            score: self.score,
+            overview: self.overview.clone(),
+            status: MovieStatus::try_from(self.status).unwrap_or_default(),
+            budget_cents: self.budget_cents,
+            revenue_cents: self.revenue_cents,
+            country: self.country_code.as_deref().and_then(country),
+            genres: names(&self.genres),
+            actors: names(&self.actors),
+            languages: names(&self.languages),
+        }
+    }
+
     /// Where the movie stands in an order.
     pub fn position(&self, order: Order) -> Position {
         order.position(self.movie_id, &self.name_key, &self.release_date, self.score)
     }
+}
+
+/// The names in a column.
+pub fn names(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        tracing::error!(%error, "a movie's names can't be read");
+        Vec::new()
+    })
 }
 
 /// A list that is asked for, and the part of it.

@@ -1,0 +1,148 @@
+//! Answers to searches, and what is remembered of them: a question's answers are found and counted once for each state of the catalogue,
+//! and its pages are read from there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use quartet_chassis::db::DbError;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::filter::MovieFilter;
+use crate::search::found::{Facets, Finder, Found, Hit};
+use crate::search::query::Query;
+use crate::store::Store;
+use crate::store::movie::MovieRow;
+
+/// How many questions are remembered …
+const QUESTIONS: usize = 1000;
+/// … with how many answers in all, of 32 bytes each; a question with more than a good part of these is not remembered.
+const HITS: u64 = 500_000;
+/// The longest question, as text, that is remembered.
+const LENGTH: usize = 512;
+/// How often a page is asked for anew when the catalogue changes meanwhile.
+const TRIES: usize = 3;
+
+pub struct Searches {
+    store: Store,
+    /// By question and filter.
+    found: Cache<String, Arc<Remembered>, ByHits>,
+}
+
+/// What was found in a state of the catalogue.
+struct Remembered {
+    version: i64,
+    found: Found,
+}
+
+#[derive(Clone)]
+struct ByHits;
+
+impl Weighter<String, Arc<Remembered>> for ByHits {
+    fn weight(&self, _: &String, remembered: &Arc<Remembered>) -> u64 {
+        remembered.found.hits.len() as u64 + 100
+    }
+}
+
+/// A page that is asked for.
+pub struct Search {
+    pub query: Query,
+    pub filter: MovieFilter,
+    pub size: usize,
+    pub start: Start,
+}
+
+/// Where the page begins.
+pub enum Start {
+    Offset(usize),
+    /// Behind this answer, which need not be one any more.
+    Behind(Hit),
+}
+
+pub struct Page {
+    pub movies: Vec<MovieRow>,
+    /// The last of them, when there are more behind it.
+    pub last: Option<Hit>,
+    pub total: usize,
+    pub facets: Facets,
+}
+
+impl Searches {
+    pub fn new(store: Store) -> Searches {
+        Searches { store, found: Cache::with_weighter(QUESTIONS, HITS, ByHits) }
+    }
+
+    pub async fn page(&self, search: &Search) -> Result<Page, DbError> {
+        let name = format!("{}\n{}", search.query.text(), search.filter.text());
+        let mut remembered = self.found.get(&name);
+        for attempt in 1.. {
+            let known = match remembered.take() {
+                Some(known) => known,
+                None => self.find(search, &name).await?,
+            };
+            let (hits, last) = part(&known.found.hits, search);
+            let (movies, version) = self.rows(hits).await?;
+            if version == known.version || attempt == TRIES {
+                return Ok(Page { movies, last, total: known.found.hits.len(), facets: known.found.facets.clone() });
+            }
+        }
+        unreachable!("the last attempt answers")
+    }
+
+    async fn find(&self, search: &Search, name: &str) -> Result<Arc<Remembered>, DbError> {
+        // Read first: what is found is never older than what it is remembered for.
+        let version = self.store.state().await?.version;
+        let mut finder = Finder::new(&search.query, &search.filter);
+        self.store.candidates(&search.query, &search.filter, &mut finder).await?;
+        let mut found = finder.finish();
+        self.name_countries(&mut found.facets).await?;
+        let remembered = Arc::new(Remembered { version, found });
+        if name.len() <= LENGTH {
+            self.found.insert(name.to_owned(), remembered.clone());
+        }
+        Ok(remembered)
+    }
+
+    async fn name_countries(&self, facets: &mut Facets) -> Result<(), DbError> {
+        let codes: Vec<&str> = facets.countries.iter().map(|count| count.value.as_str()).collect();
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let names: HashMap<String, String> = self.store.names_of_countries(&codes).await?.into_iter().collect();
+        for count in &mut facets.countries {
+            if let Some(name) = names.get(&count.value) {
+                count.name.clone_from(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The movies in the order of the answers, and the number of the state that they are from.
+    async fn rows(&self, hits: &[Hit]) -> Result<(Vec<MovieRow>, i64), DbError> {
+        let ids: Vec<_> = hits.iter().map(|hit| hit.id).collect();
+        let mut version = None;
+        let mut rows = HashMap::new();
+        if !ids.is_empty() {
+            for (row, number) in self.store.movies_of(&ids).await? {
+                version = number;
+                rows.insert(row.movie_id, row);
+            }
+        }
+        let version = match version {
+            Some(version) => version,
+            None => self.store.state().await?.version,
+        };
+        Ok((ids.iter().filter_map(|id| rows.remove(id)).collect(), version))
+    }
+}
+
+/// The answers of a page, and the last of them when there are more.
+fn part<'a>(hits: &'a [Hit], search: &Search) -> (&'a [Hit], Option<Hit>) {
+    let begin = match &search.start {
+        Start::Offset(offset) => *offset,
+        Start::Behind(place) => hits.partition_point(|hit| hit.order(place).is_le()),
+    };
+    let rest = hits.get(begin..).unwrap_or_default();
+    let part = rest.get(..search.size).unwrap_or(rest);
+    (part, part.last().copied().filter(|_| rest.len() > part.len()))
+}
