@@ -29,17 +29,16 @@ impl Store {
         let now = self.now();
         self.db
             .transaction(async |conn| {
-                // From here on nobody else writes to the account. Who has lost the session meanwhile, or the account to who proved its
-                // address, must not leave a link behind by which it could be had back (S-13).
-                let state = self.hold_account(conn, owner.id).await?;
-                if state.as_deref() != Some(State::Active.as_str())
+                // A registration that nobody has activated keeps nobody from an address that they can prove.
+                let other = account_by_email(conn, email, now).await?.filter(|other| other.state != State::Pending);
+                // Who has lost the session meanwhile, or the account to who proved its address, must not leave a link behind by which
+                // it could be had back (S-13).
+                if !self.hold_both(conn, owner.id, other.as_ref().map(|other| other.id)).await?
                     || !self.is_live(conn, owner.id, session_id).await?
                     || !self.may_mail(conn, owner.id).await?
                 {
                     return Ok(());
                 }
-                // A registration that nobody has activated keeps nobody from an address that they can prove.
-                let other = account_by_email(conn, email, now).await?.filter(|other| other.state != State::Pending);
                 match other {
                     None => {
                         let (email, email_key) = (email.as_str().to_owned(), email.key().to_owned());
@@ -169,6 +168,19 @@ impl Store {
                 Ok(Some(owner))
             }
         }
+    }
+
+    /// Holds the accounts until the transaction ends, whether or not it goes on; whether the first one is in use. Two who ask for each
+    /// other's address hold them in the same order, so that neither waits for the other.
+    async fn hold_both(&self, conn: &mut Conn, owner: Id, other: Option<Id>) -> Result<bool, DbError> {
+        let mut ids: Vec<Id> = other.into_iter().chain([owner]).collect();
+        ids.sort();
+        let mut is_active = false;
+        for id in ids {
+            let state = self.hold_account(conn, id).await?;
+            is_active |= id == owner && state.as_deref() == Some(State::Active.as_str());
+        }
+        Ok(is_active)
     }
 
     async fn drop_email_change(&self, conn: &mut Conn, account_id: Id) -> Result<(), DbError> {
