@@ -69,6 +69,7 @@ pub struct SessionRow {
 
 /// What came of a refresh token. A refusal that ends the session is an answer like the others, or it would be undone.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per call, and nobody keeps it")]
 pub enum Refreshed {
     Live(SessionRow, Standing),
     Superseded,
@@ -370,5 +371,33 @@ impl Store {
                 Ok(Explained::Refused(Refreshed::Reused(owner.pseudonym), revoked))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::email::Email;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn x4_sessions_that_others_act_in_take_none_of_the_owners_places() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::in_folder(folder.path()).await?;
+        let ada = store.register(&Email::parse("ada@example.com")?, "hash", State::Active).await?;
+        let begin = async |actor: &str| {
+            let life = (!actor.is_empty()).then_some(TimeDelta::minutes(5));
+            let beginning = Beginning { actor: actor.to_owned(), life, ..Beginning::default() };
+            let begun = store.start_session(&ada, beginning, &Client::default()).await?;
+            begun.map(|begun| begun.session).ok_or_else(|| anyhow::anyhow!("no session"))
+        };
+        let own = begin("").await?;
+        let first = begin("client mobile").await?;
+        assert_eq!((first.device_id, first.expire_time - first.create_time), (None, TimeDelta::minutes(5)));
+        for _ in 0..100 {
+            begin("client mobile").await?;
+        }
+        let ids: Vec<Id> = store.sessions(ada.id, None, 1000).await?.iter().map(|row| row.id).collect();
+        assert_eq!((ids.len(), ids.contains(&own.id), ids.contains(&first.id)), (101, true, false));
+        Ok(())
     }
 }
