@@ -61,8 +61,8 @@ impl Handed {
 struct Seen {
     lines: Vec<String>,
     mails: Vec<Handed>,
-    /// How many connections are open.
-    open: usize,
+    /// How many wait for an answer that never comes.
+    waiting: usize,
 }
 
 /// A mail server. It is gone when it is dropped.
@@ -110,11 +110,7 @@ impl Smtp {
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let (tls, seen, script) = (tls.clone(), seen.clone(), script.clone());
-                    tokio::spawn(async move {
-                        seen.lock().unwrap().open += 1;
-                        converse(stream, tls, &seen, &*script).await;
-                        seen.lock().unwrap().open -= 1;
-                    });
+                    tokio::spawn(async move { converse(stream, tls, &seen, &*script).await });
                 }
             }
         });
@@ -126,9 +122,9 @@ impl Smtp {
         self.seen.lock().unwrap().mails.clone()
     }
 
-    /// Whether nobody is connected.
-    pub fn is_idle(&self) -> bool {
-        self.seen.lock().unwrap().open == 0
+    /// Whether somebody waits for an answer that never comes.
+    pub fn keeps_waiting(&self) -> bool {
+        self.seen.lock().unwrap().waiting > 0
     }
 
     /// How many lines began with a verb.
@@ -192,7 +188,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         let answer = match script(&line, before) {
             Reply::Usual => usual(&verb, offers_tls),
             Reply::Say(answer) => answer,
-            Reply::Silence => return hear_out(stream).await,
+            Reply::Silence => return hear_out(stream, seen).await,
         };
         stream.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
         let path = || line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
@@ -205,7 +201,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 let answer = match script(".", before) {
                     Reply::Usual => "250 taken",
                     Reply::Say(answer) => answer,
-                    Reply::Silence => return hear_out(stream).await,
+                    Reply::Silence => return hear_out(stream, seen).await,
                 };
                 let taken = answer.starts_with('2');
                 let handed = Handed { from: from.clone(), to: to.clone(), data, taken };
@@ -263,8 +259,10 @@ async fn read_data<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<St
 }
 
 /// Says nothing until the peer goes away.
-async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) -> Option<End> {
+async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S, seen: &Mutex<Seen>) -> Option<End> {
+    seen.lock().unwrap().waiting += 1;
     let mut buffer = [0; 1024];
-    while stream.read(&mut buffer).await.ok()? > 0 {}
+    while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+    seen.lock().unwrap().waiting -= 1;
     None
 }
