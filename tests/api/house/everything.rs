@@ -14,13 +14,21 @@ pub struct Life<'a> {
     password: String,
     /// What nobody but its owner may ever read, with what it is.
     pub secrets: Vec<(String, String)>,
+    /// Of the mails that came, until the account is erased and they with it.
+    pub subjects: Vec<String>,
     serial: usize,
 }
 
 impl<'a> Life<'a> {
     pub fn new(world: &'a World) -> Life<'a> {
-        let mut life =
-            Life { world, email: world.address("canary"), password: String::new(), secrets: Vec::new(), serial: 0 };
+        let mut life = Life {
+            world,
+            email: world.address("canary"),
+            password: String::new(),
+            secrets: Vec::new(),
+            subjects: Vec::new(),
+            serial: 0,
+        };
         life.password = life.password("first");
         life
     }
@@ -49,6 +57,7 @@ impl<'a> Life<'a> {
             self.world.mails(email).await.into_iter().rev().find(|mail| mail.subject == subject)
         })
         .await;
+        self.subjects.push(mail.subject.clone());
         let (token, code) = (crate::harness::mail::token(&mail), crate::harness::mail::code(&mail));
         self.keep(&format!("the token of `{subject}`"), &token);
         self.keep(&format!("the code of `{subject}`"), &code);
@@ -60,13 +69,18 @@ impl<'a> Life<'a> {
     }
 
     pub async fn all(&mut self) {
+        self.stay().await;
+        self.leave().await;
+    }
+
+    /// Everything but the end.
+    pub async fn stay(&mut self) {
         self.join().await;
         self.come_and_go().await;
         self.change_passwords().await;
         self.move_to_another_address().await;
         self.let_others_act().await;
         self.be_administrated().await;
-        self.leave().await;
     }
 
     async fn join(&mut self) {
@@ -226,7 +240,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    async fn leave(&mut self) {
+    pub async fn leave(&mut self) {
         let person = self.sign_in().await;
         let asked = DeactivateRequest { password: self.password.clone() };
         person.accounts(self.world).deactivate(asked).await.unwrap();
@@ -238,6 +252,7 @@ impl<'a> Life<'a> {
         self.anonymous().accounts().reactivate(asked).await.unwrap();
 
         let person = self.sign_in().await;
+        self.subjects.extend(self.world.mails(&email).await.into_iter().map(|mail| mail.subject));
         let asked = DeleteAccountRequest { password: self.password.clone() };
         let deleted = person.accounts(self.world).delete_account(asked).await.unwrap().into_inner();
         self.keep("an erasure's secret", &deleted.secret);
