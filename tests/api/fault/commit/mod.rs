@@ -194,6 +194,14 @@ impl Stage {
         admin
     }
 
+    /// Somebody's token counts no more. What a process has committed and not yet told when it ended, the next one with its lease tells.
+    async fn is_out(&self, person: &Person) {
+        eventually("the token counts no more", async || {
+            person.accounts(&self.world).get_me(GetMeRequest {}).await.err().map(drop)
+        })
+        .await;
+    }
+
     /// How many sessions somebody has.
     async fn sessions(&self, person: &Person) -> usize {
         let asked = ListSessionsRequest { page_size: 100, ..Default::default() };
