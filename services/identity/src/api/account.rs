@@ -20,7 +20,7 @@ use crate::wish::What;
 
 const REGISTRATION_FAILED: &str = "An error occurred during user creation.";
 const REGISTERED: &str = "Thank you for registering. You will receive an email with instructions.";
-const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
+pub(super) const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
 const ACTIVATED: &str = "User account activated successfully.";
 /// What is wrong with a request that proves nothing.
 pub(super) const PROOF: &str = "must not be empty";
@@ -186,11 +186,13 @@ pub(super) async fn noted<T>(
     done
 }
 
-fn challenge(email: &Email, purpose: Purpose) -> What {
+/// The wish for a mail with a link and a code.
+pub(super) fn challenge(email: &Email, purpose: Purpose) -> What {
     What::Challenge { email: email.as_str().to_owned(), purpose }
 }
 
-fn parse_email(text: &str) -> Result<Email, Error> {
+/// The address of a request that has nothing else.
+pub(super) fn parse_email(text: &str) -> Result<Email, Error> {
     let mut fields = Fields::default();
     fields.take("email", Email::parse(text)).ok_or_else(|| fields.into())
 }

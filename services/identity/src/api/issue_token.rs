@@ -12,6 +12,7 @@ use quartet_proto::identity::v1::*;
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::Code;
 
+use super::session_view::BEARER;
 use crate::attempts::Attempts;
 use crate::client::{ClientKeys, MINT};
 use crate::error::Error;
@@ -54,7 +55,7 @@ impl Issuer {
             Some(Form::Impersonate(form)) => self.impersonate(&caller()?, form, asked, client).await?,
             None => return Err(asked.without_form()),
         };
-        Ok(IssueTokenResponse { access_token, token_type: "bearer".to_owned(), expires_in_seconds })
+        Ok(IssueTokenResponse { access_token, token_type: BEARER.to_owned(), expires_in_seconds })
     }
 
     /// Of the caller's own session: some of its roles, in one context, not for longer than its own.

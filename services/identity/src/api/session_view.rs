@@ -10,6 +10,8 @@ use crate::challenge::Proof;
 use crate::error::Error;
 use crate::store::session::SessionRow;
 
+/// The type of every access token.
+pub const BEARER: &str = "bearer";
 /// The most characters of what a person calls a device.
 const DEVICE_NAME: usize = 100;
 

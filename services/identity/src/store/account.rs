@@ -15,14 +15,12 @@ use crate::challenge::Purpose;
 use crate::email::Email;
 use crate::error::Error;
 use crate::notice::Notice;
+use crate::profile::NAMELESS;
 use crate::role;
 use crate::schema::{account, account_role, challenge, profile};
 
 /// A registration that is not activated in this time is forgotten.
 pub const PENDING_LIFE: TimeDelta = TimeDelta::hours(24);
-
-/// Who has no name comes last in the directory.
-pub const NAMELESS: &str = "\u{10ffff}";
 
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
