@@ -223,6 +223,12 @@ impl Store {
             .await
     }
 
+    /// Holds an account's row until the transaction ends. Whoever writes its profile does so behind this.
+    pub(super) async fn hold_account(&self, conn: &mut Conn, account_id: Id) -> Result<Option<String>, DbError> {
+        let same = diesel::update(account::table.find(account_id)).set(account::state.eq(account::state));
+        on!(conn, |db| same.returning(account::state).get_result(db).await.optional())
+    }
+
     /// Whether another mail with a link may go to the account in this hour; counts it.
     pub(super) async fn may_mail(&self, conn: &mut Conn, id: Id) -> Result<bool, DbError> {
         let now = self.now();
