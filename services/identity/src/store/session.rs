@@ -139,6 +139,8 @@ impl Store {
     ) -> Result<Option<Option<Time>>, DbError> {
         let hash = renewed_hash.unwrap_or_else(|| owner.password_hash.clone());
         let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
+        // Who has shown that they read an address's mail has shown nothing any more once the account has moved away from it.
+        let same = same.filter(account::email_key.eq(&owner.email_key));
         let same = same.filter(account::state.eq(State::Active.as_str()));
         let update = diesel::update(same).set(account::password_hash.eq(hash)).returning(account::sign_in_time);
         let held: Option<Option<Time>> = on!(conn, |db| update.get_result(db).await.optional())?;
@@ -398,6 +400,22 @@ mod tests {
         }
         let ids: Vec<Id> = store.sessions(ada.id, None, 1000).await?.iter().map(|row| row.id).collect();
         assert_eq!((ids.len(), ids.contains(&own.id), ids.contains(&first.id)), (101, true, false));
+        Ok(())
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn s13_the_mail_of_an_address_that_was_left_starts_no_session() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::in_folder(folder.path()).await?;
+        let (ada, moved) = (Email::parse("ada@example.com")?, Email::parse("moved@example.com")?);
+        let before = store.register(&ada, "hash", State::Active).await?;
+        let change = async |conn: &mut Conn| {
+            let address = (account::email.eq(moved.as_str()), account::email_key.eq(moved.key()));
+            on!(conn, |db| diesel::update(account::table.find(before.id)).set(address).execute(db).await)
+        };
+        store.db.transaction(change).await?;
+        assert!(store.start_session(&before, Beginning::default(), &Client::default()).await?.is_none());
+        let after = store.account_by_email(&moved).await?.ok_or_else(|| anyhow::anyhow!("no account"))?;
+        assert!(store.start_session(&after, Beginning::default(), &Client::default()).await?.is_some());
         Ok(())
     }
 }
