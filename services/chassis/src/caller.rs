@@ -75,6 +75,11 @@ impl Client {
     pub fn of<T>(request: &Request<T>) -> Client {
         request.extensions().get::<Client>().cloned().unwrap_or_default()
     }
+
+    /// The address as it is written down; empty where it is not known.
+    pub fn address_text(&self) -> String {
+        self.address.map(|address| address.to_string()).unwrap_or_default()
+    }
 }
 
 /// Marks a call as the machine's operator's. Put into a request by the listener on the data directory's socket and by commands, never

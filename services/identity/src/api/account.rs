@@ -198,19 +198,24 @@ pub(super) fn parse_email(text: &str) -> Result<Email, Error> {
 }
 
 pub(super) fn account((row, standing): (AccountRow, Standing)) -> Account {
-    let state = match standing.state {
-        State::Pending => AccountState::Pending,
-        State::Active => AccountState::Active,
-        State::Deactivated => AccountState::Deactivated,
-        State::Suspended => AccountState::Suspended,
-        State::Erasing => AccountState::Erasing,
-    };
     Account {
         account_id: row.id.to_string(),
         email: row.email,
-        state: state.into(),
+        state: AccountState::from(standing.state).into(),
         roles: standing.roles,
         create_time: Some(timestamp(row.create_time)),
         email_verified: row.email_verified,
+    }
+}
+
+impl From<State> for AccountState {
+    fn from(state: State) -> AccountState {
+        match state {
+            State::Pending => AccountState::Pending,
+            State::Active => AccountState::Active,
+            State::Deactivated => AccountState::Deactivated,
+            State::Suspended => AccountState::Suspended,
+            State::Erasing => AccountState::Erasing,
+        }
     }
 }

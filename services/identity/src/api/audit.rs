@@ -10,8 +10,7 @@ use quartet_proto::identity::v1::audit_service_server::AuditService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::administrator;
-use super::role::position;
+use super::{administrator, position};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::audit::{AuditFilter, AuditRow};

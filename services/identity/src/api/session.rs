@@ -12,7 +12,8 @@ use tonic::{Request, Response, Status};
 
 use super::account::{INSTRUCTIONS, challenge, parse_email};
 use super::issue_token::Issuer;
-use super::session_view::{BEARER, Tokens, device_name, position, session_id, session_page, sign_in_proof};
+use super::position;
+use super::session_view::{BEARER, Tokens, device_name, session_id, session_page, sign_in_proof};
 use crate::authenticate::Authenticator;
 use crate::challenge::{Proof, Purpose};
 use crate::device::Device;

@@ -43,12 +43,6 @@ pub fn sign_in_proof(fields: &mut Fields, proof: Option<sign_in_with_code_reques
     }
 }
 
-/// Where a page begins: behind the session that the page before ended with.
-pub fn position(token: &str) -> Result<Option<Id>, &'static str> {
-    let text: Option<String> = page::decode(token)?;
-    text.map(|text| text.parse()).transpose().map_err(|_| page::NOT_A_TOKEN)
-}
-
 /// The page that follows from one row more than it has.
 pub fn session_page(mut rows: Vec<SessionRow>, size: i64, current: Id) -> ListSessionsResponse {
     let more = rows.len() as i64 > size;

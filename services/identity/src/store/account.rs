@@ -161,6 +161,14 @@ impl Store {
         Ok(standing(conn, id).await?.map(|standing| (row, standing)))
     }
 
+    /// What logs call an account.
+    pub async fn pseudonym(&self, account_id: Id) -> Result<Option<Id>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let query = account::table.find(account_id).select(account::pseudonym);
+        let found: Option<Id> = on!(conn, |db| query.first(db).await.optional())?;
+        Ok(found)
+    }
+
     /// Makes an administrator: of a new account, or of the one with this address, which gets the password and loses its sessions.
     /// Answers the account, and whether it is new.
     pub async fn create_administrator(

@@ -52,7 +52,7 @@ impl Store {
     ) -> Result<Vec<(AccountRow, Standing)>, DbError> {
         let now = self.now();
         let conn = &mut self.db.read().await?;
-        let last = after.unwrap_or(Id::from_bytes([0xff; 16]));
+        let last = after.unwrap_or(Id::MAX);
         let states = filter.state.map_or(State::ALL.to_vec(), |state| vec![state]);
         let states: Vec<&str> = states.into_iter().map(State::as_str).collect();
         // Whom everybody knows by the role that all have, nobody has to be asked for.
