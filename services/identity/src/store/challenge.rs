@@ -221,9 +221,13 @@ impl Store {
         Ok(counted.filter(right))
     }
 
-    /// Writes as much as the count of a try does, where there is none to count: how long the answer takes must not tell whether an
-    /// address has an account (S-10). Those who try at one address wait for each other, as they do at an account.
+    /// Looks and writes as much as the count of a try does, where there is none to count: how long the answer takes must not tell
+    /// whether an address has an account (S-10). Those who try at one address wait for each other, as they do at an account.
     async fn count_nothing(&self, conn: &mut Conn, email: &Email) -> Result<(), DbError> {
+        // No challenge has the nil id.
+        let none = challenge::table.find(Id::from_bytes([0; 16]));
+        let _: Option<ChallengeRow> =
+            on!(conn, |db| none.select(ChallengeRow::as_select()).first(db).await.optional())?;
         let part = email.key().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
         // An account, its challenge, and the account again.
         for _ in 0..3 {
