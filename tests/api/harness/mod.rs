@@ -63,7 +63,7 @@ pub fn unique() -> u64 {
 
 /// Asks again and again until there is an answer, for ten seconds at most.
 pub async fn eventually<T>(what: &str, question: impl AsyncFnMut() -> Option<T>) -> T {
-    within(Duration::from_secs(10), what, question).await
+    within(Duration::from_secs(30), what, question).await
 }
 
 /// Asks again and again until there is an answer, for `limit` at most.
