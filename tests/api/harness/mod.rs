@@ -61,7 +61,7 @@ pub fn unique() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Asks again and again until there is an answer, for ten seconds at most.
+/// Asks again and again until there is an answer, for thirty seconds at most.
 pub async fn eventually<T>(what: &str, question: impl AsyncFnMut() -> Option<T>) -> T {
     within(Duration::from_secs(30), what, question).await
 }
