@@ -73,14 +73,14 @@ impl Attempts {
     /// Lets a sign-in with a password in, or says when the next one may be tried.
     pub async fn sign_in(&self, email: &Email, device: Option<Id>, client: &Client) -> Result<Attempt, Error> {
         if let Some(device) = device {
-            return self.take(vec![self.bucket("device", device.as_bytes(), DEVICE)]).await;
+            return self.take(vec![self.bucket("device", device.as_bytes(), DEVICE)], true).await;
         }
         let account = self.bucket("account", email.key().as_bytes(), self.account);
         let mut buckets = vec![account.clone()];
         if let Some(address) = client.address {
             buckets.push(self.bucket("address", &of_one_client(address), self.address));
         }
-        let mut attempt = self.take(buckets).await?;
+        let mut attempt = self.take(buckets, true).await?;
         attempt.account = Some(account);
         if let (Some(address), 1..) = (client.address, self.accounts_per_network) {
             self.enter_network(&mut attempt, email, address).await?;
@@ -90,17 +90,17 @@ impl Attempts {
 
     /// Lets a caller who is signed in show the password once more.
     pub async fn owner(&self, account_id: Id) -> Result<Attempt, Error> {
-        self.take(vec![self.bucket("owner", account_id.as_bytes(), OWNER)]).await
+        self.take(vec![self.bucket("owner", account_id.as_bytes(), OWNER)], false).await
     }
 
     /// Lets a program show a client's key.
     pub async fn client_key(&self, client: &Client) -> Result<Attempt, Error> {
         let bucket = |address| self.bucket("client key", &of_one_client(address), self.client_key);
-        self.take(client.address.map(bucket).into_iter().collect()).await
+        self.take(client.address.map(bucket).into_iter().collect(), false).await
     }
 
-    async fn take(&self, buckets: Vec<Bucket>) -> Result<Attempt, Error> {
-        self.throttle.take_all(&buckets).await.map_err(refused)?;
+    async fn take(&self, buckets: Vec<Bucket>, code_helps: bool) -> Result<Attempt, Error> {
+        self.throttle.take_all(&buckets).await.map_err(|wait| refused(wait, code_helps))?;
         Ok(Attempt { throttle: self.throttle.clone(), taken: buckets, account: None, network: None })
     }
 
@@ -117,7 +117,7 @@ impl Attempts {
             Err(wait) => {
                 // It tries nothing, so it has used nothing up.
                 self.throttle.give_back(&attempt.taken).await;
-                return Err(refused(wait));
+                return Err(refused(wait, true));
             }
         }
         Ok(())
@@ -155,8 +155,8 @@ impl Attempt {
 }
 
 /// Whole seconds: the answer is the same for everybody who has done the same.
-fn refused(wait: Duration) -> Error {
-    Error::RateLimited(Duration::from_secs(wait.as_secs() + 1))
+fn refused(wait: Duration, code_helps: bool) -> Error {
+    Error::RateLimited { wait: Duration::from_secs(wait.as_secs() + 1), code_helps }
 }
 
 /// An address, or the /64 that an IPv6 client has to itself.

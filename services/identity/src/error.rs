@@ -67,7 +67,11 @@ pub enum Error {
     #[error("too many passwords wait to be hashed")]
     Overloaded,
     #[error("too many failures")]
-    RateLimited(std::time::Duration),
+    RateLimited {
+        wait: std::time::Duration,
+        /// Whether a mailed code would let the caller in meanwhile.
+        code_helps: bool,
+    },
     #[error("the request breaks a rule")]
     Refused(Failure),
     #[error(transparent)]
@@ -161,8 +165,12 @@ impl From<Error> for Failure {
                 let message = format!("this call needs the scope {scope}");
                 return Failure::new(Code::PermissionDenied, R::ScopeMissing, message).with("scope", scope);
             }
-            Error::RateLimited(wait) => {
-                let message = "too many tries have failed: try again later, or sign in with a mailed code";
+            Error::RateLimited { wait, code_helps } => {
+                let message = if code_helps {
+                    "too many tries have failed: try again later, or sign in with a mailed code"
+                } else {
+                    "too many tries have failed: try again later"
+                };
                 return Failure::new(Code::ResourceExhausted, R::RateLimited, message).retry_after(wait);
             }
             Error::Overloaded => {
@@ -246,7 +254,8 @@ mod tests {
             Error::ClientExists,
             Error::ClientNotFound,
             Error::ScopeMissing("token.mint"),
-            Error::RateLimited(std::time::Duration::from_secs(20)),
+            Error::RateLimited { wait: std::time::Duration::from_secs(20), code_helps: true },
+            Error::RateLimited { wait: std::time::Duration::from_secs(20), code_helps: false },
             Error::Overloaded,
             Error::Db(DbError::Unavailable("10.0.0.1:5432 refused".to_owned())),
             Error::Db(DbError::Full),
@@ -290,6 +299,7 @@ mod tests {
         NotFound CLIENT_NOT_FOUND: there is no such client
         PermissionDenied SCOPE_MISSING: this call needs the scope token.mint
         ResourceExhausted RATE_LIMITED: too many tries have failed: try again later, or sign in with a mailed code
+        ResourceExhausted RATE_LIMITED: too many tries have failed: try again later
         ResourceExhausted OVERLOADED: too many passwords wait to be checked: try again
         Unavailable DEPENDENCY_UNAVAILABLE: the database can't be reached
         ResourceExhausted STORAGE_FULL: the store has no room left
