@@ -64,6 +64,8 @@ pub enum Error {
     ClientNotFound,
     #[error("the scope `{0}` is missing")]
     ScopeMissing(&'static str),
+    #[error("the role `{0}` is missing")]
+    RoleMissing(&'static str),
     #[error("too many passwords wait to be hashed")]
     Overloaded,
     #[error("too many failures")]
@@ -165,6 +167,10 @@ impl From<Error> for Failure {
                 let message = format!("this call needs the scope {scope}");
                 return Failure::new(Code::PermissionDenied, R::ScopeMissing, message).with("scope", scope);
             }
+            Error::RoleMissing(role) => {
+                let message = format!("this call needs one of the roles {role}");
+                return Failure::new(Code::PermissionDenied, R::RoleMissing, message).with("roles", role);
+            }
             Error::RateLimited { wait, code_helps } => {
                 let message = if code_helps {
                     "too many tries have failed: try again later, or sign in with a mailed code"
@@ -254,6 +260,7 @@ mod tests {
             Error::ClientExists,
             Error::ClientNotFound,
             Error::ScopeMissing("token.mint"),
+            Error::RoleMissing("admin"),
             Error::RateLimited { wait: std::time::Duration::from_secs(20), code_helps: true },
             Error::RateLimited { wait: std::time::Duration::from_secs(20), code_helps: false },
             Error::Overloaded,
@@ -298,6 +305,7 @@ mod tests {
         AlreadyExists CLIENT_EXISTS: there is a client with this name
         NotFound CLIENT_NOT_FOUND: there is no such client
         PermissionDenied SCOPE_MISSING: this call needs the scope token.mint
+        PermissionDenied ROLE_MISSING: this call needs one of the roles admin
         ResourceExhausted RATE_LIMITED: too many tries have failed: try again later, or sign in with a mailed code
         ResourceExhausted RATE_LIMITED: too many tries have failed: try again later
         ResourceExhausted OVERLOADED: too many passwords wait to be checked: try again

@@ -1,13 +1,11 @@
 //! `DirectoryService`.
 
 use quartet_chassis::caller::Caller;
-use quartet_chassis::failure::Failure;
 use quartet_chassis::id::Id;
 use quartet_chassis::names::NameList;
 use quartet_proto::identity::v1::directory_service_server::DirectoryService;
 use quartet_proto::identity::v1::*;
-use quartet_proto::r#type::v1::ErrorReason;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::config::Audience;
 use crate::error::Error;
@@ -27,12 +25,7 @@ impl DirectoryService for DirectoryApi {
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
         let caller = Caller::of(&request)?;
         if !is_open_to(self.open_to, &caller) {
-            let failure = Failure::new(
-                Code::PermissionDenied,
-                ErrorReason::RoleMissing,
-                "the directory is open to administrators",
-            );
-            return Err(failure.with("roles", role::ADMIN).into());
+            return Err(Error::RoleMissing(role::ADMIN).into());
         }
         let request = request.into_inner();
         let prefix = squeeze(&request.name_prefix);

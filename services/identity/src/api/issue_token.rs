@@ -9,8 +9,6 @@ use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::id::Id;
 use quartet_proto::identity::v1::issue_token_request::Form;
 use quartet_proto::identity::v1::*;
-use quartet_proto::r#type::v1::ErrorReason;
-use tonic::Code;
 
 use super::session_view::BEARER;
 use crate::attempts::Attempts;
@@ -220,9 +218,7 @@ fn administrator(caller: &Caller) -> Result<Actor, Error> {
         return Err(Error::ActorRefused);
     }
     if !caller.roles.iter().any(|role| role == role::ADMIN) {
-        let message = format!("this call needs one of the roles {}", role::ADMIN);
-        let failure = Failure::new(Code::PermissionDenied, ErrorReason::RoleMissing, message);
-        return Err(failure.with("roles", role::ADMIN).into());
+        return Err(Error::RoleMissing(role::ADMIN));
     }
     let Caller { account_id, session_id, epoch, .. } = *caller;
     Ok(Actor::Administrator { account_id, session_id, epoch })

@@ -9,11 +9,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::auth::{Revocation, Target};
 use quartet_chassis::db::{Conn, DbError};
-use quartet_chassis::failure::Failure;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
-use quartet_proto::r#type::v1::ErrorReason;
-use tonic::Code;
 
 use super::Store;
 use super::account::{
@@ -188,11 +185,7 @@ impl Store {
         let able = |standing: &Standing| {
             standing.state == State::Active && standing.roles.iter().any(|role| role == role::ADMIN)
         };
-        if found.as_ref().is_some_and(able) {
-            return Ok(());
-        }
-        let message = format!("this call needs one of the roles {}", role::ADMIN);
-        Err(Failure::new(Code::PermissionDenied, ErrorReason::RoleMissing, message).with("roles", role::ADMIN).into())
+        if found.as_ref().is_some_and(able) { Ok(()) } else { Err(Error::RoleMissing(role::ADMIN)) }
     }
 
     /// Makes every access token of the account stale, beside what else is to be revoked. Sessions go on with new ones.
