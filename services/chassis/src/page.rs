@@ -18,6 +18,15 @@ pub fn size(asked: i32) -> Result<i64, &'static str> {
     }
 }
 
+/// Cuts rows, of which there is one more than the size when others follow, to a page. Answers the token that leads to the next one, which
+/// `token` makes of the last row; an empty one when none follows.
+pub fn cut<R>(rows: &mut Vec<R>, size: i64, token: impl Fn(&R) -> String) -> String {
+    let size = usize::try_from(size).unwrap_or_default();
+    let more = rows.len() > size;
+    rows.truncate(size);
+    rows.last().filter(|_| more).map(token).unwrap_or_default()
+}
+
 /// Encodes a position as a page token. The position holds plain values that are checked again when it comes back.
 pub fn encode<T: Serialize>(position: &T) -> String {
     serde_json::to_vec(position).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
@@ -33,4 +42,21 @@ pub fn decode<T: DeserializeOwned>(token: &str) -> Result<Option<T>, &'static st
     }
     let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| NOT_A_TOKEN)?;
     serde_json::from_slice(&json).map(Some).map_err(|_| NOT_A_TOKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_a_token_when_another_one_follows() {
+        let page = |count: i32| {
+            let mut rows: Vec<i32> = (1..=count).collect();
+            let token = cut(&mut rows, 2, i32::to_string);
+            (rows, token)
+        };
+        assert_eq!(page(0), (vec![], String::new()));
+        assert_eq!(page(2), (vec![1, 2], String::new()));
+        assert_eq!(page(3), (vec![1, 2], "2".to_owned()));
+    }
 }

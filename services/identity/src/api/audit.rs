@@ -45,11 +45,9 @@ impl AuditService for AuditApi {
         // One more than asked for shows whether there is another page.
         let filter = AuditFilter { account, action };
         let (mut rows, living) = self.store.audit_events(&filter, after, size + 1).await?;
-        let more = rows.len() as i64 > size;
-        rows.truncate(size as usize);
-        let last = rows.last().filter(|_| more).map(|row| page::encode(&row.id.to_string()));
+        let next_page_token = page::cut(&mut rows, size, |row| page::encode(&row.id.to_string()));
         let events = rows.into_iter().map(|row| event(row, &living)).collect();
-        Ok(Response::new(ListAuditEventsResponse { events, next_page_token: last.unwrap_or_default() }))
+        Ok(Response::new(ListAuditEventsResponse { events, next_page_token }))
     }
 }
 

@@ -55,11 +55,9 @@ impl ClientService for ClientApi {
 
         // One more than asked for shows whether there is another page.
         let mut rows = self.store.clients(&after.unwrap_or_default(), size + 1).await.map_err(Error::from)?;
-        let more = rows.len() as i64 > size;
-        rows.truncate(size as usize);
-        let last = rows.last().filter(|_| more).map(|row| page::encode(&row.name));
+        let next_page_token = page::cut(&mut rows, size, |row| page::encode(&row.name));
         let clients = rows.into_iter().map(Client::from).collect();
-        Ok(Response::new(ListClientsResponse { clients, next_page_token: last.unwrap_or_default() }))
+        Ok(Response::new(ListClientsResponse { clients, next_page_token }))
     }
 
     async fn delete_client(

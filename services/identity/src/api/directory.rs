@@ -3,6 +3,7 @@
 use quartet_chassis::caller::Caller;
 use quartet_chassis::id::Id;
 use quartet_chassis::names::NameList;
+use quartet_chassis::page;
 use quartet_proto::identity::v1::directory_service_server::DirectoryService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
@@ -32,11 +33,10 @@ impl DirectoryService for DirectoryApi {
         let list = NameList::parse(&prefix, request.page_size, &request.page_token, Id::NIL)?;
 
         let mut rows = self.store.users(&list, caller.account_id).await.map_err(Error::from)?;
-        let more = rows.len() as i64 > list.size;
-        rows.truncate(list.size as usize);
-        let next = rows.last().filter(|_| more).map(|row| list.token(&row.sort_key, &row.account_id));
+        let token = |row: &UserRow| list.token(&row.sort_key, &row.account_id);
+        let next_page_token = page::cut(&mut rows, list.size, token);
         let users = rows.into_iter().map(User::from).collect();
-        Ok(Response::new(ListUsersResponse { users, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListUsersResponse { users, next_page_token }))
     }
 }
 

@@ -106,11 +106,9 @@ impl RoleService for RoleApi {
 
         // One more than asked for shows whether there is another page.
         let mut rows = self.store.accounts(filter, after, size + 1).await.map_err(Error::from)?;
-        let more = rows.len() as i64 > size;
-        rows.truncate(size as usize);
-        let last = rows.last().filter(|_| more).map(|(row, _)| page::encode(&row.id.to_string()));
+        let next_page_token = page::cut(&mut rows, size, |(row, _)| page::encode(&row.id.to_string()));
         let accounts = rows.into_iter().map(account).collect();
-        Ok(Response::new(ListAccountsResponse { accounts, next_page_token: last.unwrap_or_default() }))
+        Ok(Response::new(ListAccountsResponse { accounts, next_page_token }))
     }
 
     async fn get_account(

@@ -45,11 +45,9 @@ pub fn sign_in_proof(fields: &mut Fields, proof: Option<sign_in_with_code_reques
 
 /// The page that follows from one row more than it has.
 pub fn session_page(mut rows: Vec<SessionRow>, size: i64, current: Id) -> ListSessionsResponse {
-    let more = rows.len() as i64 > size;
-    rows.truncate(size as usize);
-    let last = rows.last().filter(|_| more).map(|row| page::encode(&row.id.to_string()));
+    let next_page_token = page::cut(&mut rows, size, |row| page::encode(&row.id.to_string()));
     let sessions = rows.into_iter().map(|row| session(row, current)).collect();
-    ListSessionsResponse { sessions, next_page_token: last.unwrap_or_default() }
+    ListSessionsResponse { sessions, next_page_token }
 }
 
 /// The id of a session in a request.
