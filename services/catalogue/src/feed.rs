@@ -29,7 +29,7 @@ struct Cursor {
 impl Place {
     /// The place before everything.
     pub fn first(state: &State) -> Place {
-        Place { number: -1, id: Id::from_bytes([0; 16]), since: state.version }
+        Place { number: -1, id: Id::NIL, since: state.version }
     }
 
     pub fn parse(cursor: &str) -> Result<Option<Place>, &'static str> {

@@ -3,6 +3,7 @@
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::names::NameList;
+use quartet_chassis::page::cut;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
@@ -15,16 +16,11 @@ pub struct TaxonomyApi {
     pub store: Store,
 }
 
-/// An id below every other.
-fn least() -> Id {
-    Id::from_bytes([0; 16])
-}
-
 #[tonic::async_trait]
 impl TaxonomyService for TaxonomyApi {
     async fn list_genres(&self, request: Request<ListGenresRequest>) -> Result<Response<ListGenresResponse>, Status> {
         let request = request.into_inner();
-        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, least())?;
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, Id::NIL)?;
         let rows = self.store.genres(&list).await.map_err(Error::from)?;
         let (rows, next_page_token) = page(&list, rows);
         let genres = rows.into_iter().map(|(id, name, _)| Genre { genre_id: id.to_string(), name }).collect();
@@ -33,7 +29,7 @@ impl TaxonomyService for TaxonomyApi {
 
     async fn list_actors(&self, request: Request<ListActorsRequest>) -> Result<Response<ListActorsResponse>, Status> {
         let request = request.into_inner();
-        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, least())?;
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, Id::NIL)?;
         let rows = self.store.actors(&list).await.map_err(Error::from)?;
         let (rows, next_page_token) = page(&list, rows);
         let actors = rows.into_iter().map(|(id, name, _)| Actor { actor_id: id.to_string(), name }).collect();
@@ -45,7 +41,7 @@ impl TaxonomyService for TaxonomyApi {
         request: Request<ListLanguagesRequest>,
     ) -> Result<Response<ListLanguagesResponse>, Status> {
         let request = request.into_inner();
-        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, least())?;
+        let list = NameList::parse(&request.name_prefix, request.page_size, &request.page_token, Id::NIL)?;
         let rows = self.store.languages(&list).await.map_err(Error::from)?;
         let (rows, next_page_token) = page(&list, rows);
         let languages = rows.into_iter().map(|(id, name, _)| Language { language_id: id.to_string(), name }).collect();
@@ -116,11 +112,6 @@ fn page<T: std::str::FromStr + std::fmt::Display>(
     list: &NameList<T>,
     mut rows: Vec<(T, String, String)>,
 ) -> (Vec<(T, String, String)>, String) {
-    let size = usize::try_from(list.size).unwrap_or_default();
-    if rows.len() <= size {
-        return (rows, String::new());
-    }
-    rows.truncate(size);
-    let token = rows.last().map(|(id, _, key)| list.token(key, id)).unwrap_or_default();
+    let token = cut(&mut rows, list.size, |(id, _, key)| list.token(key, id));
     (rows, token)
 }

@@ -26,7 +26,7 @@ impl Store {
             self.db.bulk(async |conn| empty_index(conn).await).await?;
         }
         let mut filled = 0;
-        let mut after = Some(Id::from_bytes([0; 16]));
+        let mut after = Some(Id::NIL);
         while let Some(last) = after {
             // Looked for without a lock: mostly there is nothing.
             if missing(&mut self.db.scan().await?, last).await?.is_empty() {

@@ -91,7 +91,7 @@ impl Store {
     }
 
     pub async fn rename_term(&self, term: Term, name: &str) -> Result<Termed, DbError> {
-        let (mut name, mut after, mut changed) = (Some(name), least(), 0);
+        let (mut name, mut after, mut changed) = (Some(name), Id::NIL, 0);
         loop {
             match self.rename_step(term, name, after).await? {
                 Step::More(last, count) => (name, after, changed) = (None, last, changed + count),
@@ -140,7 +140,7 @@ impl Store {
     }
 
     async fn finish_rename(&self, term: Term) -> Result<(), DbError> {
-        let mut after = least();
+        let mut after = Id::NIL;
         while let Step::More(last, _) = self.rename_step(term, None, after).await? {
             after = last;
         }
@@ -152,7 +152,7 @@ impl Store {
         let conn = &mut self.db.read().await?;
         let mut terms = Vec::new();
         for kind in [Kind::Genre, Kind::Actor, Kind::Language] {
-            let statement = Pieces::<Binary>::new([Piece::Sql(sql(Term::Filed(kind, least())).being_renamed)]);
+            let statement = Pieces::<Binary>::new([Piece::Sql(sql(Term::Filed(kind, Id::NIL)).being_renamed)]);
             let ids: Vec<Id> = on!(conn, |db| statement.load(db).await)?;
             terms.extend(ids.into_iter().map(|id| Term::Filed(kind, id)));
         }
@@ -211,7 +211,7 @@ impl Store {
                         Some((known, None)) => *name = known,
                     }
                 }
-                let ids = movies_of(conn, from, least()).await?;
+                let ids = movies_of(conn, from, Id::NIL).await?;
                 move_movies(conn, from, into, ids.last()).await?;
                 let changed = self.rewrite(conn, &ids, number, |movie| merge(movie, into, &old, &new)).await?;
                 done(conn, number).await?;
@@ -274,10 +274,6 @@ fn merge(movie: &mut NewMovie, into: Term, old: &str, new: &str) -> bool {
             true
         }
     }
-}
-
-fn least() -> Id {
-    Id::from_bytes([0; 16])
 }
 
 fn id_of(term: &Term) -> Piece<'_> {

@@ -163,10 +163,7 @@ impl Store {
 
     /// What logs call an account.
     pub async fn pseudonym(&self, account_id: Id) -> Result<Option<Id>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let query = account::table.find(account_id).select(account::pseudonym);
-        let found: Option<Id> = on!(conn, |db| query.first(db).await.optional())?;
-        Ok(found)
+        pseudonym(&mut self.db.read().await?, account_id).await
     }
 
     /// Makes an administrator: of a new account, or of the one with this address, which gets the password and loses its sessions.
@@ -331,6 +328,13 @@ pub(super) async fn account_by_id(conn: &mut Conn, id: Id, now: Time) -> Result<
     let query = account::table.find(id);
     let row: Option<AccountRow> = on!(conn, |db| query.select(AccountRow::as_select()).first(db).await.optional())?;
     Ok(row.filter(|row| row.is_alive(now)))
+}
+
+/// What logs call an account.
+pub(super) async fn pseudonym(conn: &mut Conn, id: Id) -> Result<Option<Id>, DbError> {
+    let query = account::table.find(id).select(account::pseudonym);
+    let found: Option<Id> = on!(conn, |db| query.first(db).await.optional())?;
+    Ok(found)
 }
 
 /// State, epoch and roles, in one statement.

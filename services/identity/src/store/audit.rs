@@ -12,6 +12,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
+use super::account::pseudonym;
 use crate::error::Error;
 use crate::schema::{account, audit_event};
 
@@ -148,11 +149,6 @@ fn label(actor: &Actor) -> String {
         Actor::Account(_) => "account".to_owned(),
         Actor::Client(name) => format!("client {name}"),
     }
-}
-
-async fn pseudonym(conn: &mut Conn, id: Id) -> Result<Option<Id>, Error> {
-    let query = account::table.find(id).select(account::pseudonym);
-    Ok(on!(conn, |db| query.first(db).await.optional())?)
 }
 
 #[cfg(test)]

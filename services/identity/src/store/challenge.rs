@@ -188,7 +188,7 @@ impl Store {
 
     pub(super) async fn drop_challenges(&self, conn: &mut Conn, account_id: Id) -> Result<(), DbError> {
         // No challenge has the nil id.
-        self.drop_other_challenges(conn, account_id, Id::from_bytes([0; 16])).await
+        self.drop_other_challenges(conn, account_id, Id::NIL).await
     }
 
     pub(super) async fn drop_other_challenges(&self, conn: &mut Conn, account_id: Id, keep: Id) -> Result<(), DbError> {
@@ -225,7 +225,7 @@ impl Store {
     /// whether an address has an account (S-10). Those who try at one address wait for each other, as they do at an account.
     async fn count_nothing(&self, conn: &mut Conn, email: &Email) -> Result<(), DbError> {
         // No challenge has the nil id.
-        let none = challenge::table.find(Id::from_bytes([0; 16]));
+        let none = challenge::table.find(Id::NIL);
         let _: Option<ChallengeRow> =
             on!(conn, |db| none.select(ChallengeRow::as_select()).first(db).await.optional())?;
         let part = email.key().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
