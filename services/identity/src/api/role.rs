@@ -5,7 +5,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::page;
 use quartet_proto::identity::v1::role_service_server::RoleService;
 use quartet_proto::identity::v1::*;
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 use super::account::account;
 use super::{administrator, position};
@@ -16,7 +16,7 @@ use crate::security::{self, Event, Outcome};
 use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
 use crate::store::audit::Doer;
-use crate::store::role::{AccountFilter, Status};
+use crate::store::role::{AccountFilter, Suspension};
 
 /// The most characters of a reason.
 const REASON: usize = 500;
@@ -28,15 +28,12 @@ pub struct RoleApi {
 
 #[tonic::async_trait]
 impl RoleService for RoleApi {
-    async fn list_roles(&self, _: Request<ListRolesRequest>) -> Result<Response<ListRolesResponse>, tonic::Status> {
+    async fn list_roles(&self, _: Request<ListRolesRequest>) -> Result<Response<ListRolesResponse>, Status> {
         let roles = ROLES.iter().map(|role| Role { name: role.name.into(), description: role.description.into() });
         Ok(Response::new(ListRolesResponse { roles: roles.collect() }))
     }
 
-    async fn assign_role(
-        &self,
-        request: Request<AssignRoleRequest>,
-    ) -> Result<Response<AssignRoleResponse>, tonic::Status> {
+    async fn assign_role(&self, request: Request<AssignRoleRequest>) -> Result<Response<AssignRoleResponse>, Status> {
         let doer = administrator(&request)?;
         let request = request.into_inner();
         let mut fields = Fields::default();
@@ -49,10 +46,7 @@ impl RoleService for RoleApi {
         Ok(Response::new(AssignRoleResponse { account: Some(account) }))
     }
 
-    async fn revoke_role(
-        &self,
-        request: Request<RevokeRoleRequest>,
-    ) -> Result<Response<RevokeRoleResponse>, tonic::Status> {
+    async fn revoke_role(&self, request: Request<RevokeRoleRequest>) -> Result<Response<RevokeRoleResponse>, Status> {
         let doer = administrator(&request)?;
         let request = request.into_inner();
         let mut fields = Fields::default();
@@ -73,7 +67,7 @@ impl RoleService for RoleApi {
     async fn set_account_status(
         &self,
         request: Request<SetAccountStatusRequest>,
-    ) -> Result<Response<SetAccountStatusResponse>, tonic::Status> {
+    ) -> Result<Response<SetAccountStatusResponse>, Status> {
         let doer = administrator(&request)?;
         let request = request.into_inner();
         let mut fields = Fields::default();
@@ -82,8 +76,8 @@ impl RoleService for RoleApi {
         let (Some(id), Some(status)) = (id, status) else { return Err(Error::from(fields).into()) };
 
         let event = match status {
-            Status::Open => Event::AccountUnsuspended,
-            Status::Suspended { .. } => Event::AccountSuspended,
+            Suspension::Lifted => Event::AccountUnsuspended,
+            Suspension::Imposed { .. } => Event::AccountSuspended,
         };
         let done = self.store.set_status(&doer, id, status).await;
         let account = self.noted(event, &doer, done).await?;
@@ -93,7 +87,7 @@ impl RoleService for RoleApi {
     async fn list_accounts(
         &self,
         request: Request<ListAccountsRequest>,
-    ) -> Result<Response<ListAccountsResponse>, tonic::Status> {
+    ) -> Result<Response<ListAccountsResponse>, Status> {
         administrator(&request)?;
         let request = request.into_inner();
         let mut fields = Fields::default();
@@ -111,10 +105,7 @@ impl RoleService for RoleApi {
         Ok(Response::new(ListAccountsResponse { accounts, next_page_token }))
     }
 
-    async fn get_account(
-        &self,
-        request: Request<GetAccountRequest>,
-    ) -> Result<Response<GetAccountResponse>, tonic::Status> {
+    async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<GetAccountResponse>, Status> {
         administrator(&request)?;
         let mut fields = Fields::default();
         let id = fields.take("account_id", request.into_inner().account_id.parse::<Id>());
@@ -167,7 +158,7 @@ fn state(number: i32) -> Result<Option<State>, &'static str> {
     }
 }
 
-fn status(state: AccountState, reason: String, fields: &mut Fields) -> Option<Status> {
+fn status(state: AccountState, reason: String, fields: &mut Fields) -> Option<Suspension> {
     if reason.chars().count() > REASON {
         fields.refuse("reason", "must have at most 500 characters");
     }
@@ -182,6 +173,6 @@ fn status(state: AccountState, reason: String, fields: &mut Fields) -> Option<St
     if suspend && reason.trim().is_empty() {
         fields.refuse("reason", "must not be empty to suspend");
     }
-    let status = if suspend { Status::Suspended { reason } } else { Status::Open };
+    let status = if suspend { Suspension::Imposed { reason } } else { Suspension::Lifted };
     fields.is_empty().then_some(status)
 }

@@ -32,11 +32,11 @@ pub struct AccountFilter {
     pub role: Option<&'static str>,
 }
 
-/// What becomes of an account's status.
+/// What becomes of an account's suspension.
 #[derive(Debug, Clone)]
-pub enum Status {
-    Open,
-    Suspended { reason: String },
+pub enum Suspension {
+    Imposed { reason: String },
+    Lifted,
 }
 
 impl Store {
@@ -119,10 +119,10 @@ impl Store {
 
     /// Suspends an account that is in use, ending its sessions, or takes a suspended one into use again. Done again, it changes
     /// nothing.
-    pub async fn set_status(&self, doer: &Doer, id: Id, status: Status) -> Result<(AccountRow, Standing), Error> {
+    pub async fn set_status(&self, doer: &Doer, id: Id, status: Suspension) -> Result<(AccountRow, Standing), Error> {
         let (from, to) = match status {
-            Status::Suspended { .. } => (State::Active, State::Suspended),
-            Status::Open => (State::Suspended, State::Active),
+            Suspension::Imposed { .. } => (State::Active, State::Suspended),
+            Suspension::Lifted => (State::Suspended, State::Active),
         };
         let (found, revoked) = self
             .db
@@ -218,12 +218,12 @@ impl Store {
 }
 
 /// What the audit log and the owner read about a change of status.
-fn told(status: Status) -> (&'static str, Notice, Vec<(&'static str, String)>) {
+fn told(status: Suspension) -> (&'static str, Notice, Vec<(&'static str, String)>) {
     match status {
-        Status::Suspended { reason } => {
+        Suspension::Imposed { reason } => {
             ("account.suspended", Notice::Suspended { reason: reason.clone() }, vec![("reason", reason)])
         }
-        Status::Open => ("account.unsuspended", Notice::Unsuspended, Vec::new()),
+        Suspension::Lifted => ("account.unsuspended", Notice::Unsuspended, Vec::new()),
     }
 }
 
