@@ -13,7 +13,7 @@ use quartet_chassis::upstream::Upstream;
 use quartet_proto::identity::v1::account_feed_service_client::AccountFeedServiceClient;
 use quartet_proto::identity::v1::erasure_service_client::ErasureServiceClient;
 use quartet_proto::identity::v1::{
-    AccountChange, AccountState, Removed, ReportErasureRequest, WatchRequest, WatchResponse,
+    AccountChange, AccountState, Removed, ReportErasureRequest, WatchAccountsRequest, WatchAccountsResponse,
 };
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -80,12 +80,12 @@ impl Accounts {
     /// Takes over what the feed brings, until that fails. `heard` tells whether it had begun.
     async fn watch(&self, heard: &mut bool) -> Result<std::convert::Infallible, Ended> {
         let mut read = self.store.account_cursor().await?;
-        let request = self.request(WatchRequest { after: read })?;
+        let request = self.request(WatchAccountsRequest { after: read })?;
         let mut client = AccountFeedServiceClient::new(self.identity.clone());
-        let mut stream = timeout(PATIENCE, client.watch(request)).await.map_err(late)??.into_inner();
+        let mut stream = timeout(PATIENCE, client.watch_accounts(request)).await.map_err(late)??.into_inner();
         loop {
             let message = timeout(PATIENCE, stream.message()).await.map_err(late)??;
-            let WatchResponse { changes } = message.ok_or(Ended::Over)?;
+            let WatchAccountsResponse { changes } = message.ok_or(Ended::Over)?;
             *heard = true;
             if let Some(last) = changes.last().map(|last| last.number) {
                 self.faults.within("account feed", self.take_over(read, changes)).await?;

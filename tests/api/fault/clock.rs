@@ -169,7 +169,7 @@ async fn f15_changes_have_the_order_of_their_numbers_whatever_the_clock_says() {
         let mut profiles = ProfileServiceClient::new(Bearer::new(world.channel(), Some(&ada.access_token)));
         profiles.update_profile(UpdateProfileRequest { profile: Some(profile), update_mask }).await.unwrap();
         let mut feed = AccountFeedServiceClient::new(Bearer::new(channel(identity), Some(&token)));
-        let mut changes = feed.watch(WatchRequest { after: 0 }).await.unwrap().into_inner();
+        let mut changes = feed.watch_accounts(WatchAccountsRequest { after: 0 }).await.unwrap().into_inner();
         let change = loop {
             let next = changes.message().await.unwrap().expect("the stream goes on");
             if let Some(change) = next.changes.into_iter().find(|change| change.account_id == ada.account_id) {

@@ -30,7 +30,7 @@ const STATED: &str = "
 /quartet.control.v1.ControlService/ListMails: public
 /quartet.control.v1.ControlService/MoveClock: public
 /quartet.control.v1.ControlService/SetFault: public
-/quartet.identity.v1.AccountFeedService/Watch: service
+/quartet.identity.v1.AccountFeedService/WatchAccounts: service
 /quartet.identity.v1.AccountImportService/ImportAccounts: operator
 /quartet.identity.v1.AccountService/Activate: optional
 /quartet.identity.v1.AccountService/CompletePasswordReset: public

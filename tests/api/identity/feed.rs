@@ -30,19 +30,19 @@ pub fn service(world: &World, instance: usize) -> Upstream {
     Upstream::remote(&[address]).unwrap()
 }
 
-async fn watch(world: &World, instance: usize, after: i64) -> Result<Streaming<WatchResponse>, Status> {
-    let mut request = Request::new(WatchRequest { after });
+async fn watch(world: &World, instance: usize, after: i64) -> Result<Streaming<WatchAccountsResponse>, Status> {
+    let mut request = Request::new(WatchAccountsRequest { after });
     let bearer = format!("Bearer {}", world.service_token_of("media", "identity"));
     request.metadata_mut().insert("authorization", bearer.parse().unwrap());
     let mut client = AccountFeedServiceClient::new(service(world, instance));
-    client.watch(request).await.map(tonic::Response::into_inner)
+    client.watch_accounts(request).await.map(tonic::Response::into_inner)
 }
 
 /// All that lies behind a number: the messages up to the first beat.
 async fn behind(world: &World, after: i64) -> Vec<AccountChange> {
     let mut stream = watch(world, 0, after).await.unwrap();
     let mut found = Vec::new();
-    while let Some(WatchResponse { changes }) = stream.message().await.unwrap() {
+    while let Some(WatchAccountsResponse { changes }) = stream.message().await.unwrap() {
         if changes.is_empty() {
             return found;
         }
@@ -123,7 +123,7 @@ async fn read(world: Arc<World>, copy: Arc<Mutex<Copy>>, instance: usize) {
     loop {
         let after = copy.lock().unwrap().cursor;
         let Ok(mut stream) = watch(&world, instance, after).await else { continue };
-        while let Ok(Some(WatchResponse { changes })) = stream.message().await {
+        while let Ok(Some(WatchAccountsResponse { changes })) = stream.message().await {
             copy.lock().unwrap().apply(changes);
         }
     }
@@ -312,7 +312,7 @@ async fn s32_readers_that_do_not_read_hold_up_nobody_and_outsiders_read_nothing(
     let seen = eventually("a reader who reads", async || behind(&world, 0).await.pop()).await;
     assert_eq!(seen.account_id, ada.account_id);
     let mut client = AccountFeedServiceClient::new(Bearer::new(world.channel(), Some(&ada.access_token)));
-    let refused = refusal(client.watch(WatchRequest::default()).await);
+    let refused = refusal(client.watch_accounts(WatchAccountsRequest::default()).await);
     assert_eq!(refused.is(), (Code::Unimplemented, "METHOD_UNKNOWN"), "outside there is no such rpc");
     drop(held);
 }

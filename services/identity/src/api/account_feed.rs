@@ -26,13 +26,16 @@ pub struct AccountFeedApi {
     pub parts: Parts,
 }
 
-type Message = Result<WatchResponse, Status>;
+type Message = Result<WatchAccountsResponse, Status>;
 
 #[tonic::async_trait]
 impl AccountFeedService for AccountFeedApi {
-    type WatchStream = ReceiverStream<Message>;
+    type WatchAccountsStream = ReceiverStream<Message>;
 
-    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<ReceiverStream<Message>>, Status> {
+    async fn watch_accounts(
+        &self,
+        request: Request<WatchAccountsRequest>,
+    ) -> Result<Response<ReceiverStream<Message>>, Status> {
         let reader = Reader { after: request.into_inner().after.max(0), seen: None };
         // One message waits at most: a slow client holds no connection and no memory.
         let (sender, receiver) = channel(1);
@@ -82,7 +85,7 @@ async fn watch(store: &Store, mut reader: Reader, sender: &Sender<Message>) -> R
         let changes = reader.next(store).await?;
         if !changes.is_empty() || told.is_none_or(|told| told.elapsed() >= BEAT) {
             let changes = changes.into_iter().map(change).collect();
-            if sender.send(Ok(WatchResponse { changes })).await.is_err() {
+            if sender.send(Ok(WatchAccountsResponse { changes })).await.is_err() {
                 return Ok(());
             }
             // How long a stream was silent is not a thing that tests move.

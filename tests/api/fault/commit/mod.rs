@@ -18,7 +18,7 @@ use crate::house::rpcs;
 
 /// The rpcs of identity that commit nothing.
 const READS: [&str; 15] = [
-    "AccountFeedService/Watch",
+    "AccountFeedService/WatchAccounts",
     "AccountService/GetMe",
     "AuditService/ListAuditEvents",
     "ClientService/ListClients",
