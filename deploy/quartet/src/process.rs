@@ -62,7 +62,8 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> i32 {
     }
 }
 
-fn complain(what: impl std::fmt::Display) {
+/// Writes what is wrong where it does not mix with the output.
+pub fn complain(what: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "quartet: {what}");
 }
 

@@ -1,5 +1,6 @@
 //! How a command reaches the service that it speaks to.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -102,9 +103,22 @@ async fn running(options: &Options) -> anyhow::Result<Upstream> {
     answered
         .ok()
         .context("it does not answer there: it is no server, or one that hangs; try again when it has ended")?;
-    let upstream = Upstream::remote(&[format!("unix:{}", socket.display())])?;
+    let upstream = on(&socket)?;
     HealthClient::new(upstream.clone()).check(HealthCheckRequest::default()).await.map_err(failed)?;
     Ok(upstream)
+}
+
+/// The server that runs on the data directory, if one does.
+pub async fn beside(options: &Options) -> anyhow::Result<Option<Upstream>> {
+    let socket = home::socket(&options.data);
+    match UnixStream::connect(&socket).await {
+        Ok(_) => on(&socket.canonicalize()?).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn on(socket: &Path) -> anyhow::Result<Upstream> {
+    Ok(Upstream::remote(&[format!("unix:{}", socket.display())])?)
 }
 
 /// A request of the machine's operator. Only in this process the mark counts; the listener on the socket puts one of its own.

@@ -85,6 +85,22 @@ async fn i24_mail_prints_the_last_one_or_says_that_there_is_none() {
 }
 
 #[tokio::test]
+async fn i24_mail_waits_for_what_was_asked_for_before() {
+    let world = World::own().await;
+    let Some(data) = world.data() else { return };
+    let ada = world.activated("ada").await;
+    let read = ["mail", "--to", &ada.email];
+    assert!(well(&data, &read).await.contains("\nSubject: Activate your account\n"));
+
+    // The reset's mail fails at first, and comes while the command already runs.
+    world.fault(Fault::Mail, true).await;
+    let asked = RequestPasswordResetRequest { email: ada.email.clone() };
+    world.accounts().request_password_reset(asked).await.unwrap();
+    let (mail, ()) = tokio::join!(well(&data, &read), world.fault(Fault::Mail, false));
+    assert!(mail.contains("\nSubject: Reset your password\n"), "{mail}");
+}
+
+#[tokio::test]
 async fn x7_keys_rotate_by_command_whether_or_not_a_server_runs() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

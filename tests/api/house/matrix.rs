@@ -43,6 +43,7 @@ const STATED: &str = "
 /quartet.identity.v1.AccountService/ResendActivation: public
 /quartet.identity.v1.AccountService/UpdatePassword: account
 /quartet.identity.v1.AccountService/VerifyResetCode: public
+/quartet.identity.v1.AdministrationService/CountWaitingMails: operator
 /quartet.identity.v1.AdministrationService/CreateAdministrator: operator
 /quartet.identity.v1.AuditService/ListAuditEvents: admin
 /quartet.identity.v1.ClientService/CreateClient: operator

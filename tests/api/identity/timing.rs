@@ -215,20 +215,28 @@ async fn s03_sixty_four_sign_ins_at_a_time_hold_up_no_other_call() {
     let world = World::with(&["--identity-bcrypt-cost", "12"]).await;
     let ada = world.sign_up("ada").await;
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let answered = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let mut guests = Vec::new();
     for _ in 0..64 {
         let (clients, email, stop) = (Clients::new(channel(world.gateway()), None), ada.email.clone(), stop.clone());
+        let answered = answered.clone();
         guests.push(tokio::spawn(async move {
+            let mut is_first = true;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 let asked = SignInRequest { email: email.clone(), password: PASSWORD.into(), ..Default::default() };
                 // The queue has an end: who comes too late is told so.
                 if let Err(status) = clients.sessions().sign_in(asked).await {
                     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
                 }
+                if std::mem::take(&mut is_first) {
+                    answered.add_permits(1);
+                }
             }
         }));
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Who was answered once asks again: from then on as many wait as there are.
+    let all = tokio::time::timeout(Duration::from_secs(60), answered.acquire_many(64)).await;
+    all.expect("all sixty-four are answered").unwrap().forget();
     let mut times = Vec::new();
     for _ in 0..500 {
         let began = Instant::now();

@@ -39,4 +39,12 @@ impl AdministrationService for AdministrationApi {
         security::note_act(Event::AdministratorCreated, Outcome::Done, security::OPERATOR, name, &doer.client);
         Ok(Response::new(CreateAdministratorResponse { account_id: account.id.to_string(), created }))
     }
+
+    async fn count_waiting_mails(
+        &self,
+        _: Request<CountWaitingMailsRequest>,
+    ) -> Result<Response<CountWaitingMailsResponse>, Status> {
+        let count = self.store.outbox().waiting().await.map_err(Error::from)?;
+        Ok(Response::new(CountWaitingMailsResponse { count }))
+    }
 }
