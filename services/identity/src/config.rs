@@ -118,7 +118,7 @@ pub struct Config {
     )]
     pub code_digits: u32,
 
-    /// How many mails with links and codes an account gets in an hour.
+    /// How many mails with links and codes an account gets in an hour, of each kind.
     #[arg(
         id = "identity_mails_per_hour",
         long = "identity-mails-per-hour",

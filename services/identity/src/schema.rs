@@ -15,9 +15,6 @@ diesel::table! {
         /// Tries of codes within the day that began at `code_failures_time`, the right ones taken off again.
         code_failures -> Integer,
         code_failures_time -> Timestamp,
-        /// Mails asked for by anybody within the hour that began at `mails_time`.
-        mails -> Integer,
-        mails_time -> Timestamp,
         sign_in_time -> Nullable<Timestamp>,
         create_time -> Timestamp,
         /// What logs and the audit log call it: nothing leads back once the row is gone.
@@ -154,6 +151,16 @@ diesel::table! {
         new_email -> Nullable<Text>,
         new_email_key -> Nullable<Text>,
         session_id -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    /// Mails of a purpose within the hour that began at `begin_time`.
+    mail_budget (account_id, purpose) {
+        account_id -> Binary,
+        purpose -> Text,
+        count -> Integer,
+        begin_time -> Timestamp,
     }
 }
 

@@ -218,10 +218,11 @@ async fn x1_a_change_expires_after_fifteen_minutes_and_its_mails_count() {
     for proof in [Proof::Token(token), Proof::Code(code)] {
         assert_eq!(refusal(confirm(&world, &new, proof).await).is(), INVALID);
     }
-    // The registration, and two more.
+    // Two more; the registration counts by itself.
     let renewed = world.try_refresh(&ada.refresh_token).await.unwrap();
     let mut ada = ada;
     ada.renewed(renewed);
+    asked(&world, &ada, &new).await;
     asked(&world, &ada, &new).await;
     let third = world.address("third");
     assert_eq!(ask(&world, &ada, &third).await.unwrap(), ASKED);
@@ -231,4 +232,28 @@ async fn x1_a_change_expires_after_fifteen_minutes_and_its_mails_count() {
     ada.renewed(renewed);
     asked(&world, &ada, &third).await;
     assert_eq!(count_about(&world, &third, "Confirm your new address").await, 1);
+}
+
+#[tokio::test]
+async fn s06_s12_who_uses_up_one_kind_of_an_accounts_mails_keeps_none_of_the_other_kinds_from_it() {
+    let world = World::with(&["--identity-mails-per-hour", "2"]).await;
+    let ada = world.sign_up("ada").await;
+    for _ in 0..6 {
+        let asked = RequestSignInCodeRequest { email: ada.email.clone() };
+        world.sessions().request_sign_in_code(asked).await.unwrap();
+    }
+    let reset = || RequestPasswordResetRequest { email: ada.email.clone() };
+    world.accounts().request_password_reset(reset()).await.unwrap();
+    mail_about(&world, &ada.email, "Reset your password").await;
+    eventually("both codes", async || {
+        (count_about(&world, &ada.email, "Sign in to your account").await == 2).then_some(())
+    })
+    .await;
+    for _ in 0..6 {
+        world.accounts().request_password_reset(reset()).await.unwrap();
+    }
+    let new = world.address("new");
+    let (token, _) = asked(&world, &ada, &new).await;
+    confirm(&world, &new, Proof::Token(token)).await.unwrap();
+    assert_eq!(count_about(&world, &ada.email, "Reset your password").await, 2);
 }

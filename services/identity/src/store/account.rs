@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::notice::Notice;
 use crate::profile::NAMELESS;
 use crate::role;
-use crate::schema::{account, account_role, challenge, profile};
+use crate::schema::{account, account_role, challenge, mail_budget, profile};
 
 /// A registration that is not activated in this time is forgotten.
 pub const PENDING_LIFE: TimeDelta = TimeDelta::hours(24);
@@ -82,6 +82,22 @@ impl AccountRow {
     }
 }
 
+/// What an account's mails are counted for, each by itself: nobody uses up what somebody else asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Budget {
+    Challenge(Purpose),
+    AlreadyRegistered,
+}
+
+impl Budget {
+    fn as_str(self) -> &'static str {
+        match self {
+            Budget::Challenge(purpose) => purpose.as_str(),
+            Budget::AlreadyRegistered => "ALREADY_REGISTERED",
+        }
+    }
+}
+
 /// What a token says about an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -101,7 +117,9 @@ impl Store {
                 forget_pending(conn, email, now).await?;
                 let account = self.insert_account(conn, email, password_hash, state, false).await?;
                 insert_role(conn, account.id, role::USER, now).await?;
-                self.challenge(conn, &account, Purpose::Activate, now).await?;
+                if self.may_mail(conn, account.id, Budget::Challenge(Purpose::Activate)).await? {
+                    self.challenge(conn, &account, Purpose::Activate, now).await?;
+                }
                 if state == State::Active {
                     self.publish(conn, account.id).await?;
                 }
@@ -130,12 +148,13 @@ impl Store {
                 if account.state == State::Pending && !self.drop_password(conn, &mut account).await? {
                     return Ok(());
                 }
-                if !self.may_mail(conn, account.id).await? {
-                    return Ok(());
-                }
                 match account.state {
-                    State::Pending => self.challenge(conn, &account, Purpose::Reset, now).await,
-                    State::Active => self.notify(conn, &account, Notice::AlreadyRegistered).await,
+                    State::Pending if self.may_mail(conn, account.id, Budget::Challenge(Purpose::Reset)).await? => {
+                        self.challenge(conn, &account, Purpose::Reset, now).await
+                    }
+                    State::Active if self.may_mail(conn, account.id, Budget::AlreadyRegistered).await? => {
+                        self.notify(conn, &account, Notice::AlreadyRegistered).await
+                    }
                     _ => Ok(()),
                 }
             })
@@ -234,19 +253,33 @@ impl Store {
         on!(conn, |db| same.returning(account::state).get_result(db).await.optional())
     }
 
-    /// Whether another mail with a link may go to the account in this hour; counts it.
-    pub(super) async fn may_mail(&self, conn: &mut Conn, id: Id) -> Result<bool, DbError> {
+    /// Whether another mail of the kind may go to the account in this hour; counts it. Holds the account until the transaction ends.
+    pub(super) async fn may_mail(&self, conn: &mut Conn, id: Id, budget: Budget) -> Result<bool, DbError> {
+        if self.hold_account(conn, id).await?.is_none() {
+            return Ok(false);
+        }
         let now = self.now();
         let hour = now - TimeDelta::hours(1);
-        let within = account::table.find(id).filter(account::mails_time.gt(hour));
-        let within = within.filter(account::mails.lt(self.rules.mails_per_hour));
-        let count = account::mails.eq(account::mails + 1);
+        let own = mail_budget::table.find((id, budget.as_str()));
+        let within = own.filter(mail_budget::begin_time.gt(hour));
+        let within = within.filter(mail_budget::count.lt(self.rules.mails_per_hour));
+        let count = mail_budget::count.eq(mail_budget::count + 1);
         if on!(conn, |db| diesel::update(within).set(count).execute(db).await)? == 1 {
             return Ok(true);
         }
-        let over = account::table.find(id).filter(account::mails_time.le(hour));
-        let begin = (account::mails.eq(1), account::mails_time.eq(now));
-        Ok(on!(conn, |db| diesel::update(over).set(begin).execute(db).await)? == 1)
+        let over = own.filter(mail_budget::begin_time.le(hour));
+        let begin = (mail_budget::count.eq(1), mail_budget::begin_time.eq(now));
+        if on!(conn, |db| diesel::update(over).set(begin).execute(db).await)? == 1 {
+            return Ok(true);
+        }
+        let first = (
+            mail_budget::account_id.eq(id),
+            mail_budget::purpose.eq(budget.as_str()),
+            mail_budget::count.eq(1),
+            mail_budget::begin_time.eq(now),
+        );
+        let insert = diesel::insert_into(mail_budget::table).values(first).on_conflict_do_nothing();
+        Ok(on!(conn, |db| insert.execute(db).await)? == 1)
     }
 
     /// Leaves a registration without a password and without a way to activate it but a reset. False when it is activated already.
@@ -293,8 +326,6 @@ impl Store {
             account::epoch.eq(row.epoch),
             account::code_failures.eq(0),
             account::code_failures_time.eq(now),
-            account::mails.eq(1),
-            account::mails_time.eq(now),
             account::create_time.eq(now),
             account::pseudonym.eq(row.pseudonym),
         );

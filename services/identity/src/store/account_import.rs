@@ -100,10 +100,9 @@ fn act<'a>(client: &'a Client, details: BTreeMap<&'static str, String>) -> Act<'
 
 /// Inserts the rows whose address is free and answers their ids.
 async fn insert_rows(conn: &mut Conn, rows: &[Row<'_>], now: Time) -> Result<HashSet<Id>, DbError> {
-    let (zeros, times) = (|| Column::Integers(vec![0; rows.len()]), || Column::Times(vec![now; rows.len()]));
     let insert = Rows {
         before: "insert into account (id, email, email_key, email_verified, password_hash, state, epoch, code_failures, \
-                 code_failures_time, mails, mails_time, create_time, pseudonym)",
+                 code_failures_time, create_time, pseudonym)",
         columns: vec![
             Column::Ids(rows.iter().map(|row| row.id).collect()),
             Column::Texts(rows.iter().map(|row| row.account.email.as_str()).collect()),
@@ -112,10 +111,8 @@ async fn insert_rows(conn: &mut Conn, rows: &[Row<'_>], now: Time) -> Result<Has
             Column::Texts(rows.iter().map(|row| row.account.password_hash.as_str()).collect()),
             Column::Texts(rows.iter().map(|row| row.state.as_str()).collect()),
             Column::Numbers(vec![0; rows.len()]),
-            zeros(),
-            times(),
-            zeros(),
-            times(),
+            Column::Integers(vec![0; rows.len()]),
+            Column::Times(vec![now; rows.len()]),
             Column::Times(rows.iter().map(|row| row.create_time).collect()),
             Column::Ids(rows.iter().map(|row| row.pseudonym).collect()),
         ],

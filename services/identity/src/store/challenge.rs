@@ -10,7 +10,7 @@ use quartet_chassis::on;
 use secrecy::ExposeSecret as _;
 
 use super::Store;
-use super::account::{AccountRow, State, account_by_email, account_by_id};
+use super::account::{AccountRow, Budget, State, account_by_email, account_by_id};
 use super::lease::lock;
 use crate::challenge::{Bond, FAILURES_PER_DAY, Proof, Purpose, Secrets, TRIES, expiry, matches};
 use crate::email::Email;
@@ -65,7 +65,7 @@ impl Store {
             .transaction(async |conn| {
                 let Some(account) = account_by_email(conn, email, self.now()).await? else { return Ok(None) };
                 let Some(purpose) = due(&account, purpose) else { return Ok(None) };
-                if !self.may_mail(conn, account.id).await? {
+                if !self.may_mail(conn, account.id, Budget::Challenge(purpose)).await? {
                     return Ok(None);
                 }
                 self.challenge(conn, &account, purpose, asked).await?;

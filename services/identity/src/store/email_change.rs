@@ -8,7 +8,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::account::{AccountRow, State, account_by_email, account_by_id};
+use super::account::{AccountRow, Budget, State, account_by_email, account_by_id};
 use super::challenge::{ChallengeRow, Moving};
 use crate::challenge::{Bond, Proof, Purpose, matches};
 use crate::email::Email;
@@ -35,7 +35,7 @@ impl Store {
                 // it could be had back (S-13).
                 if !self.hold_both(conn, owner.id, other.as_ref().map(|other| other.id)).await?
                     || !self.is_live(conn, owner.id, session_id).await?
-                    || !self.may_mail(conn, owner.id).await?
+                    || !self.may_mail(conn, owner.id, Budget::Challenge(Purpose::ChangeEmail)).await?
                 {
                     return Ok(());
                 }
@@ -47,7 +47,9 @@ impl Store {
                     }
                     Some(other) => {
                         self.drop_email_change(conn, owner.id).await?;
-                        if other.state == State::Active && self.may_mail(conn, other.id).await? {
+                        if other.state == State::Active
+                            && self.may_mail(conn, other.id, Budget::AlreadyRegistered).await?
+                        {
                             self.notify(conn, &other, Notice::AlreadyRegistered).await?;
                         }
                     }

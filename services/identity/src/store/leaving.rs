@@ -7,7 +7,7 @@ use quartet_chassis::db::Conn;
 use quartet_chassis::on;
 
 use super::Store;
-use super::account::{AccountRow, State};
+use super::account::{AccountRow, Budget, State};
 use super::challenge::ChallengeRow;
 use crate::challenge::{Proof, Purpose, matches};
 use crate::email::Email;
@@ -47,7 +47,7 @@ impl Store {
     pub async fn request_reactivation(&self, owner: &AccountRow) -> Result<(), Error> {
         self.db
             .transaction(async |conn| {
-                if self.may_mail(conn, owner.id).await? {
+                if self.may_mail(conn, owner.id, Budget::Challenge(Purpose::Reactivate)).await? {
                     self.challenge(conn, owner, Purpose::Reactivate, self.now()).await?;
                 }
                 Ok::<_, Error>(())

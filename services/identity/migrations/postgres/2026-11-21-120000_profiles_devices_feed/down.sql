@@ -1,3 +1,9 @@
+alter table account add column mails integer not null default 0;
+alter table account alter column mails drop default;
+alter table account add column mails_time timestamp;
+update account set mails_time = create_time;
+alter table account alter column mails_time set not null;
+drop table mail_budget;
 drop index outbox_account;
 alter table outbox drop column account_id;
 drop table client;

@@ -1,3 +1,6 @@
+alter table account add column mails integer not null default 0;
+alter table account add column mails_time timestamp not null default '1970-01-01 00:00:00';
+drop table mail_budget;
 drop index outbox_account;
 alter table outbox drop column account_id;
 drop table client;

@@ -111,3 +111,14 @@ create table client (
 -- Whom a job is about: it goes with the account.
 alter table outbox add column account_id blob;
 create index outbox_account on outbox (account_id) where account_id is not null;
+
+-- Mails are counted for each purpose: what strangers ask for uses up nobody's mails for anything else.
+create table mail_budget (
+    account_id blob not null references account (id) on delete cascade,
+    purpose text not null,
+    count integer not null,
+    begin_time timestamp not null,
+    primary key (account_id, purpose)
+);
+alter table account drop column mails;
+alter table account drop column mails_time;
