@@ -47,8 +47,10 @@ async fn turn(store: &Store, mailer: &Mailer, faults: &Faults, me: Id) -> anyhow
 async fn carry_out(store: &Store, mailer: &Mailer, faults: &Faults, row: &ErasureRow) -> anyhow::Result<bool> {
     if let Some(account_id) = row.account_id {
         let jobs = faults.within("erasure jobs", store.erase_jobs(row, account_id)).await?;
-        let Some(address) = jobs else { return Ok(false) };
-        mailer.forget(&address).await?;
+        let Some(addresses) = jobs else { return Ok(false) };
+        for address in &addresses {
+            mailer.forget(address).await?;
+        }
         faults.within("erasure revocations", store.erase_revocations(row, account_id)).await?;
         faults.within("erasure account", store.erase_account(row, account_id)).await?;
     }

@@ -165,6 +165,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The addresses that an account had before.
+    former_address (account_id, email) {
+        account_id -> Binary,
+        email -> Text,
+    }
+}
+
+diesel::table! {
     /// The live sessions; an ended one has no row.
     session (id) {
         id -> Binary,

@@ -5,6 +5,7 @@ use quartet_proto::identity::v1::profile_service_client::ProfileServiceClient;
 
 use crate::harness::prelude::*;
 use crate::harness::{Bearer, Process};
+use crate::identity::email_change::mail_about;
 use crate::identity::feed::{move_address, service};
 
 /// Deletes somebody's account.
@@ -51,8 +52,9 @@ async fn report(world: &World, name: &str, asked: ReportErasureRequest) -> Resul
 }
 
 /// Somebody who has left traces wherever one can.
-async fn busy(world: &World) -> Person {
+async fn busy(world: &World) -> (Person, String) {
     let mut ada = world.sign_up("Ada.Byron").await;
+    let former = ada.email.clone();
     move_address(world, &mut ada).await;
     ada = world.sign_in(&ada.email, PASSWORD).await;
     world.with_role(&mut ada, "teacher").await;
@@ -66,13 +68,14 @@ async fn busy(world: &World) -> Person {
     profiles.update_profile(asked).await.unwrap();
     copied(world, &ada).await;
     eventually("both mails", async || (world.mails(&ada.email).await.len() >= 2).then_some(())).await;
-    ada
+    mail_about(world, &former, "Your address was changed").await;
+    (ada, former)
 }
 
 #[tokio::test]
 async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id() {
     let world = World::own().await;
-    let ada = busy(&world).await;
+    let (ada, former) = busy(&world).await;
     let bob = world.sign_up("bob").await;
     copied(&world, &bob).await;
     let before = world.stored().await;
@@ -82,6 +85,10 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
         ["identity's tables: address", "identity's tables: id", "catalogue's tables: address", "catalogue's tables: id"]
     {
         assert!(traces.iter().any(|trace| trace == place), "{place} is not in {traces:?}");
+    }
+    let earlier = before.traces(&former, &ada.account_id);
+    for place in ["identity's tables: address", ".eml: address"] {
+        assert!(earlier.iter().any(|trace| trace.ends_with(place)), "{place} is not in {earlier:?}");
     }
     if world.is_fleet() {
         assert!(traces.iter().any(|trace| trace == "redis: id"), "her role has changed: {traces:?}");
@@ -102,6 +109,7 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
 
     let after = world.stored().await;
     assert_eq!(after.traces(&ada.email, &ada.account_id), [""; 0]);
+    assert_eq!(after.traces(&former, &ada.account_id), [""; 0]);
     let still = after.traces(&bob.email, &bob.account_id);
     for trace in of_bob.iter().filter(|trace| trace.contains("tables") || trace.contains(".eml")) {
         assert!(still.contains(trace), "bob's are still there: {trace} is not in {still:?}");

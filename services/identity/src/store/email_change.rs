@@ -14,7 +14,7 @@ use crate::challenge::{Bond, Proof, Purpose, matches};
 use crate::email::Email;
 use crate::error::Error;
 use crate::notice::Notice;
-use crate::schema::{account, challenge};
+use crate::schema::{account, challenge, former_address};
 
 /// How many accounts can be about to move to one address: the last that asked.
 const CANDIDATES: i64 = 20;
@@ -148,6 +148,9 @@ impl Store {
             account::email_verified.eq(true),
         );
         on!(conn, |db| diesel::update(account::table.find(owner.id)).set(change).execute(db).await)?;
+        let former = (former_address::account_id.eq(owner.id), former_address::email.eq(&owner.email));
+        let insert = diesel::insert_into(former_address::table).values(former).on_conflict_do_nothing();
+        on!(conn, |db| insert.execute(db).await)?;
         self.drop_challenges(conn, owner.id).await?;
         let ended = self.end_sessions(conn, owner.id, Some(moving.session_id)).await?;
         let revoked = self.revoke(conn, ended).await?;

@@ -14,11 +14,14 @@ use quartet_chassis::{on, random};
 use tokio::sync::futures::Notified;
 
 use super::Store;
-use super::account::{AccountRow, State};
+use super::account::{AccountRow, State, account_by_email};
 use super::audit::{Act, Actor};
+use crate::email::Email;
 use crate::error::Error;
 use crate::notice::Notice;
-use crate::schema::{account, account_role, challenge, device, erasure, erasure_context, factor, profile, revocation};
+use crate::schema::{
+    account, account_role, challenge, device, erasure, erasure_context, factor, former_address, profile, revocation,
+};
 
 /// This context's own name.
 pub const IDENTITY: &str = "identity";
@@ -154,8 +157,8 @@ impl Store {
         on!(conn, |db| ready.select(ErasureRow::as_select()).load(db).await)
     }
 
-    /// Forgets the jobs about the account. `None` while a mail to it is still on its way; else the address.
-    pub async fn erase_jobs(&self, row: &ErasureRow, account_id: Id) -> Result<Option<String>, Error> {
+    /// Forgets the jobs about the account. `None` while a mail to it is still on its way; else the address, and those that it had before.
+    pub async fn erase_jobs(&self, row: &ErasureRow, account_id: Id) -> Result<Option<Vec<String>>, Error> {
         let is_late = row.create_time + PATIENCE <= self.now();
         self.db
             .transaction(async |conn| {
@@ -169,7 +172,11 @@ impl Store {
                 dropped += self.outbox.forget(conn, account_id).await?;
                 add_removed(conn, row.id, &[("mail", dropped)]).await?;
                 let query = account::table.find(account_id).select(account::email);
-                Ok::<_, Error>(on!(conn, |db| query.first(db).await.optional())?)
+                let address: Option<String> = on!(conn, |db| query.first(db).await.optional())?;
+                let Some(address) = address else { return Ok(None) };
+                let mut addresses = self.former_addresses(conn, account_id).await?;
+                addresses.push(address);
+                Ok::<_, Error>(Some(addresses))
             })
             .await
     }
@@ -281,6 +288,22 @@ impl Store {
         Ok(())
     }
 
+    /// The addresses that an account had before and that nobody else has now: the mails to those are somebody else's.
+    async fn former_addresses(&self, conn: &mut Conn, account_id: Id) -> Result<Vec<String>, Error> {
+        let query = former_address::table.filter(former_address::account_id.eq(account_id));
+        let query = query.select(former_address::email);
+        let former: Vec<String> = on!(conn, |db| query.load(db).await)?;
+        let mut own = Vec::with_capacity(former.len());
+        for address in former {
+            let email = Email::parse(&address).map_err(Error::defect)?;
+            let owner = account_by_email(conn, &email, self.now()).await?;
+            if owner.is_none_or(|owner| owner.id == account_id) {
+                own.push(address);
+            }
+        }
+        Ok(own)
+    }
+
     /// Removes what an account could be got into with.
     async fn drop_ways_in(&self, conn: &mut Conn, account_id: Id) -> Result<Removed, DbError> {
         let challenges = challenge::table.filter(challenge::account_id.eq(account_id));
@@ -316,7 +339,6 @@ fn count(number: usize) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::email::Email;
 
     /// An erasure that has begun, and that every other context has reported.
     async fn reported(store: &Store) -> anyhow::Result<(ErasureRow, String)> {
@@ -340,7 +362,7 @@ mod tests {
         store.clock.move_by(TimeDelta::minutes(59))?;
         assert_eq!(store.erase_jobs(&row, account_id).await?, None);
         store.clock.move_by(TimeDelta::minutes(2))?;
-        assert_eq!(store.erase_jobs(&row, account_id).await?.as_deref(), Some("ada@example.com"));
+        assert_eq!(store.erase_jobs(&row, account_id).await?, Some(vec!["ada@example.com".to_owned()]));
         assert_eq!(store.outbox().waiting().await?, 0);
         Ok(())
     }

@@ -1,3 +1,4 @@
+drop table former_address;
 alter table account add column mails integer not null default 0;
 alter table account alter column mails drop default;
 alter table account add column mails_time timestamp;

@@ -1,3 +1,4 @@
+drop table former_address;
 alter table account add column mails integer not null default 0;
 alter table account add column mails_time timestamp not null default '1970-01-01 00:00:00';
 drop table mail_budget;

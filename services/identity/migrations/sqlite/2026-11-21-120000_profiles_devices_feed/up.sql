@@ -122,3 +122,10 @@ create table mail_budget (
 );
 alter table account drop column mails;
 alter table account drop column mails_time;
+
+-- What an account was reached by before: an erasure forgets the mails to it.
+create table former_address (
+    account_id blob not null references account (id) on delete cascade,
+    email text not null,
+    primary key (account_id, email)
+);
