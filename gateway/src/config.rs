@@ -98,6 +98,15 @@ pub struct Config {
     )]
     pub calls_per_address: usize,
 
+    /// Streams at the same time from one address (IPv6: one /64), each from its call until its end
+    #[arg(
+        long = "gateway-streams-per-address",
+        id = "gateway_streams_per_address",
+        env = "QUARTET_GATEWAY_STREAMS_PER_ADDRESS",
+        default_value_t = 200
+    )]
+    pub streams_per_address: usize,
+
     /// Calls per second from one address (IPv6: one /64). Behind it may be a whole office
     #[arg(
         long = "gateway-rate-per-address",

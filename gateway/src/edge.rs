@@ -22,7 +22,7 @@ use tower_http::cors::CorsLayer;
 use crate::config::Config;
 use crate::ending::ending;
 use crate::headers::{RequestIds, strip_ours};
-use crate::limit::{Accounts, Client, Peers, Turn};
+use crate::limit::{Accounts, Client, OpenStream, Peers, Turn};
 use crate::meter::{Meter, code};
 use crate::pages::Jwks;
 use crate::route::{Destination, Method, Table, Token};
@@ -70,6 +70,7 @@ struct Call {
     client: Arc<Client>,
     permit: Permit,
     turn: Turn,
+    stream: Option<OpenStream>,
     time: Option<Duration>,
 }
 
@@ -112,11 +113,12 @@ impl Edge {
         let permit = self.enter()?;
         let client = self.shared.peers.behind(client, headers);
         let turn = client.begin_call()?;
+        let stream = method.has_stream_answer.then(|| client.begin_stream()).transpose()?;
         if method.sends_mail {
             client.check_mail()?;
         }
         let time = time(method, headers)?;
-        Ok(Call { method: method.clone(), client, permit, turn, time })
+        Ok(Call { method: method.clone(), client, permit, turn, stream, time })
     }
 
     fn pass<B>(
@@ -156,7 +158,7 @@ impl Edge {
     }
 
     async fn finish(&self, call: Call, answer: Answer, exceeded: &AtomicBool) -> Result<Response<Body>, Failure> {
-        let Call { method, permit, turn, time, .. } = call;
+        let Call { method, permit, turn, stream, time, .. } = call;
         let deadline = time.and_then(|time| tokio::time::Instant::now().checked_add(time));
         let answer = match time {
             // A unary call of this process has its deadline from its guard.
@@ -172,7 +174,7 @@ impl Edge {
             return Err(too_large(method.message_limit));
         }
         if method.has_stream_answer {
-            return Ok(answer.map(|body| ending(body, deadline, &self.shared.drain)));
+            return Ok(answer.map(|body| ending(body, deadline, &self.shared.drain, stream)));
         }
         Ok(answer)
     }

@@ -10,10 +10,13 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
 
-/// The body of a stream's answer with an end to it.
-pub fn ending(body: Body, deadline: Option<Instant>, drain: &Drain) -> Body {
+use crate::limit::OpenStream;
+
+/// The body of a stream's answer with an end to it. What counts the stream is kept until the body is gone.
+pub fn ending(body: Body, deadline: Option<Instant>, drain: &Drain, counted: Option<OpenStream>) -> Body {
     let drain = drain.clone();
     let end = Box::pin(async move {
+        let _counted = counted;
         let over = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,

@@ -134,6 +134,7 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
     ("gateway_connections_per_address", "10000"),
     ("gateway_mails_per_minute", "1000000"),
     ("gateway_calls_per_address", "8192"),
+    ("gateway_streams_per_address", "8192"),
     ("gateway_rate_per_address", "1000000"),
     ("gateway_rate_per_account", "1000000"),
 ];

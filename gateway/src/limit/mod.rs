@@ -12,7 +12,7 @@ use tonic::Code;
 
 pub use self::accounts::Accounts;
 pub use self::network::{Network, NotANetwork};
-pub use self::peers::{Client, Connected, Peers, Turn};
+pub use self::peers::{Client, Connected, OpenStream, Peers, Turn};
 
 /// The answer to a call too many.
 fn rate_limited(what: &str, wait: Duration) -> Failure {

@@ -40,6 +40,8 @@ struct Peer {
     open: AtomicUsize,
     in_progress: AtomicUsize,
     most_in_progress: usize,
+    streams: AtomicUsize,
+    most_streams: usize,
     seen: Mutex<Instant>,
 }
 
@@ -129,13 +131,18 @@ impl Peer {
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
             most_in_progress: config.calls_per_address,
+            streams: AtomicUsize::new(0),
+            most_streams: config.streams_per_address,
             seen: Mutex::new(now),
         }
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open.load(Ordering::Relaxed) == 0 && now.saturating_duration_since(seen) > FORGET
+        // Behind a proxy a client has calls and no connection.
+        let has_none =
+            [&self.open, &self.in_progress, &self.streams].iter().all(|some| some.load(Ordering::Relaxed) == 0);
+        has_none && now.saturating_duration_since(seen) > FORGET
     }
 }
 
@@ -148,6 +155,15 @@ impl Client {
         }
         check(&self.peer.calls, "calls")?;
         Ok(turn)
+    }
+
+    /// Takes one of the streams that the address has at the same time.
+    pub fn begin_stream(&self) -> Result<OpenStream, Failure> {
+        let stream = OpenStream { peer: self.peer.clone() };
+        if self.peer.streams.fetch_add(1, Ordering::Relaxed) >= self.peer.most_streams {
+            return Err(rate_limited("streams", Duration::from_secs(1)));
+        }
+        Ok(stream)
     }
 
     /// Counts a call that sends a mail.
@@ -169,5 +185,16 @@ pub struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.peer.in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream, from its call until its end, one of those that an address has at the same time.
+pub struct OpenStream {
+    peer: Arc<Peer>,
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.peer.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -171,6 +171,30 @@ async fn s42_an_address_has_so_many_calls_in_progress() {
 }
 
 #[tokio::test]
+async fn s42_an_address_has_so_many_streams_and_one_that_ends_makes_room() {
+    let flags = ["--gateway-streams-per-address", "200", "--gateway-streams-per-connection", "300"];
+    let world = World::with(&flags).await;
+    let open = async || {
+        let stream = world.movies().watch_movies(WatchMoviesRequest::default()).await?.into_inner();
+        Ok::<_, tonic::Status>(stream)
+    };
+    let mut streams = Vec::new();
+    for _ in 0..200 {
+        streams.push(open().await.expect("it fits"));
+    }
+    assert_eq!(limit_of(refusal(open().await.map(drop))), "streams");
+    world.movies().list_movies(ListMoviesRequest::default()).await.expect("other calls have their own limit");
+    let watch = "/quartet.catalogue.v1.MovieService/WatchMovies";
+    let elsewhere = Line::from(ELSEWHERE, world.gateway()).await;
+    let refused = refusal(elsewhere.call(watch, &[("grpc-timeout", "50m")], &[]).await);
+    assert_eq!(refused.is(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "another address has its own");
+    streams.pop();
+    let again = eventually("there is room again", async || open().await.ok()).await;
+    assert_eq!(limit_of(refusal(open().await.map(drop))), "streams");
+    drop(again);
+}
+
+#[tokio::test]
 async fn s42_there_are_so_many_calls_in_progress_in_all() {
     let world = World::with(&["--gateway-calls", "3"]).await;
     let line = Line::from(HOME, world.gateway()).await;
