@@ -245,15 +245,15 @@ async fn s06_s12_who_uses_up_one_kind_of_an_accounts_mails_keeps_none_of_the_oth
     let reset = || RequestPasswordResetRequest { email: ada.email.clone() };
     world.accounts().request_password_reset(reset()).await.unwrap();
     mail_about(&world, &ada.email, "Reset your password").await;
-    eventually("both codes", async || {
-        (count_about(&world, &ada.email, "Sign in to your account").await == 2).then_some(())
-    })
-    .await;
+    mail_about(&world, &ada.email, "Sign in to your account").await;
     for _ in 0..6 {
         world.accounts().request_password_reset(reset()).await.unwrap();
     }
     let new = world.address("new");
     let (token, _) = asked(&world, &ada, &new).await;
     confirm(&world, &new, Proof::Token(token)).await.unwrap();
-    assert_eq!(count_about(&world, &ada.email, "Reset your password").await, 2);
+    // A mail that a later one replaces before it is sent is not sent.
+    for subject in ["Sign in to your account", "Reset your password"] {
+        assert!((1..=2).contains(&count_about(&world, &ada.email, subject).await), "{subject}");
+    }
 }
