@@ -324,7 +324,7 @@ async fn k1_what_is_written_is_found_at_once_and_what_is_gone_is_not() {
     let (clients, one, two) = (editor(&world).await, marker(), marker());
     assert!(found(&world, &one).await.is_empty());
     let movie = create(&clients, plain(&format!("Tale of {one}"))).await;
-    assert_eq!(found(&world, &one).await, [movie.name.clone()]);
+    assert_eq!(found(&world, &one).await, std::slice::from_ref(&movie.name));
     let change = Movie { movie_id: movie.movie_id.clone(), overview: format!("Of {two}."), ..Default::default() };
     let update_mask = Some(prost_types::FieldMask { paths: words(&["overview"]) });
     let request = UpdateMovieRequest { movie: Some(change), update_mask, etag: String::new() };

@@ -28,7 +28,6 @@ impl Mode {
 }
 
 /// An installation. It ends when it is dropped.
-#[expect(clippy::large_enum_variant, reason = "there are a few dozen in a run")]
 pub enum Installation {
     Embedded(Embedded),
     Fleet(Fleet),

@@ -209,9 +209,9 @@ async fn i16_a_reader_that_is_killed_fifty_times_under_sixteen_writers_misses_no
             kills += 1;
             reader = tokio::spawn(read(world.clone(), copy.clone(), kills));
         }
-        reader
+        [reader]
     };
-    let ((), reader) = tokio::join!(writing, killing);
+    let ((), [reader]) = tokio::join!(writing, killing);
     let truth = of_identity(&world).await;
     assert!(truth.len() >= 16 * 3, "{}", truth.len());
     eventually("the reader's copy is equal", async || (copy.lock().unwrap().lines() == truth).then_some(())).await;

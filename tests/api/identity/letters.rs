@@ -46,8 +46,7 @@ impl<'a> Caller<'a> {
     /// The last mail to an address whose subject is this, once it is there.
     async fn mail(&self, to: &str, subject: &str) -> Handed {
         eventually(subject, async || {
-            let mails = self.smtp.taken(to).into_iter();
-            mails.filter(|mail| mail.header("Subject") == [subject]).next_back()
+            self.smtp.taken(to).into_iter().rfind(|mail| mail.header("Subject") == [subject])
         })
         .await
     }

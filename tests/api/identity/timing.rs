@@ -17,10 +17,12 @@ fn is_quiet() -> bool {
     std::env::var("QUARTET_TEST_QUIET").is_ok()
 }
 
+type Asked<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// A flow that must not tell who has an account.
 struct Flow {
     name: &'static str,
-    ask: for<'a> fn(&'a Clients, String) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    ask: for<'a> fn(&'a Clients, String) -> Asked<'a>,
     /// Whether those who have an account have activated it.
     activated: bool,
 }
