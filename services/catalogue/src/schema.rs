@@ -197,6 +197,8 @@ diesel::table! {
         student_id -> Binary,
         /// Whether the student takes it now; who has left keeps their work.
         active -> Bool,
+        /// Their name as the class list orders it.
+        name_key -> Text,
         create_time -> Timestamp,
         override_completed -> Nullable<Bool>,
         override_reason -> Text,
@@ -206,9 +208,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    invitation (course_id, email_key) {
+    /// Of an account or of an address, never of both.
+    invitation (id) {
+        id -> Binary,
         course_id -> Binary,
-        email_key -> Text,
+        account_id -> Nullable<Binary>,
+        email_key -> Nullable<Text>,
         email -> Text,
         create_time -> Timestamp,
     }

@@ -72,6 +72,8 @@ create table enrolment (
     student_id bytea not null,
     -- Whether the student takes it now; who has left keeps their work.
     active boolean not null,
+    -- Their name as the class list orders it.
+    name_key text collate "C" not null,
     create_time timestamp not null,
     override_completed boolean,
     override_reason text not null,
@@ -80,14 +82,21 @@ create table enrolment (
     primary key (course_id, student_id)
 );
 create index enrolment_student on enrolment (student_id, course_id);
+create index enrolment_class on enrolment (course_id, name_key, student_id) where active;
 
+-- Of an account or of an address, never of both.
 create table invitation (
+    id bytea not null primary key,
     course_id bytea not null references course (id) on delete cascade,
-    email_key text collate "C" not null,
+    account_id bytea,
+    email_key text collate "C",
     email text not null,
     create_time timestamp not null,
-    primary key (course_id, email_key)
+    unique (course_id, account_id),
+    unique (course_id, email_key)
 );
+create index invitation_course on invitation (course_id, id);
+create index invitation_account on invitation (account_id);
 create index invitation_email on invitation (email_key);
 
 create table submission (
