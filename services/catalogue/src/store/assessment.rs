@@ -80,9 +80,8 @@ impl Store {
             .filter(assessment::student_id.eq(student))
             .filter(assessment::id.lt(before))
             .order(assessment::id.desc())
-            .limit(size + 1)
-            .select(AssessmentRow::as_select());
-        Ok(on!(conn, |db| page.load(db).await)?)
+            .limit(size + 1);
+        Ok(on!(conn, |db| page.select(AssessmentRow::as_select()).load(db).await)?)
     }
 }
 
@@ -96,7 +95,6 @@ pub async fn newest(conn: &mut Conn, block: Id, student: Id) -> Result<Option<As
     let own = assessment::table
         .filter(assessment::block_id.eq(block))
         .filter(assessment::student_id.eq(student))
-        .order(assessment::id.desc())
-        .select(AssessmentRow::as_select());
-    on!(conn, |db| own.first(db).await.optional())
+        .order(assessment::id.desc());
+    on!(conn, |db| own.select(AssessmentRow::as_select()).first(db).await.optional())
 }

@@ -216,8 +216,8 @@ fn may_enrol(row: &CourseRow, right: Right) -> Result<(), Error> {
 }
 
 pub async fn enrolment_of(conn: &mut Conn, course: Id, student: Id) -> Result<Option<EnrolmentRow>, DbError> {
-    let own = enrolment::table.find((course, student)).select(EnrolmentRow::as_select());
-    on!(conn, |db| own.first(db).await.optional())
+    let own = enrolment::table.find((course, student));
+    on!(conn, |db| own.select(EnrolmentRow::as_select()).first(db).await.optional())
 }
 
 /// Whether somebody takes a course, asked so that nobody else of the same enrolment goes on until the transaction ends.

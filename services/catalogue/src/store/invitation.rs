@@ -88,9 +88,8 @@ impl Store {
             .filter(invitation::course_id.eq(course))
             .filter(invitation::id.lt(before))
             .order(invitation::id.desc())
-            .limit(size + 1)
-            .select(InvitationRow::as_select());
-        Ok(on!(conn, |db| page.load(db).await)?)
+            .limit(size + 1);
+        Ok(on!(conn, |db| page.select(InvitationRow::as_select()).load(db).await)?)
     }
 
     pub async fn revoke_invitation(&self, course: Id, asker: &Asker, person: &Invited) -> Result<(), Error> {

@@ -109,9 +109,8 @@ impl Store {
             .filter(quiz_attempt::student_id.eq(student))
             .filter(quiz_attempt::number.lt(before.unwrap_or(i32::MAX)))
             .order(quiz_attempt::number.desc())
-            .limit(size + 1)
-            .select(AttemptRow::as_select());
-        Ok(on!(conn, |db| page.load(db).await)?)
+            .limit(size + 1);
+        Ok(on!(conn, |db| page.select(AttemptRow::as_select()).load(db).await)?)
     }
 }
 
@@ -125,9 +124,8 @@ async fn attempt_with(
     let own = quiz_attempt::table
         .filter(quiz_attempt::block_id.eq(block))
         .filter(quiz_attempt::student_id.eq(student))
-        .filter(quiz_attempt::idempotency_key.eq(key))
-        .select(AttemptRow::as_select());
-    on!(conn, |db| own.first(db).await.optional())
+        .filter(quiz_attempt::idempotency_key.eq(key));
+    on!(conn, |db| own.select(AttemptRow::as_select()).first(db).await.optional())
 }
 
 /// How many tries somebody has made. None is ever taken away, so this numbers them.

@@ -177,6 +177,6 @@ async fn handed(conn: &mut Conn, block: &BlockRow, student: Id) -> Result<Handed
 }
 
 pub async fn submission_of(conn: &mut Conn, block: Id, student: Id) -> Result<Option<SubmissionRow>, DbError> {
-    let own = submission::table.find((block, student)).select(SubmissionRow::as_select());
-    on!(conn, |db| own.first(db).await.optional())
+    let own = submission::table.find((block, student));
+    on!(conn, |db| own.select(SubmissionRow::as_select()).first(db).await.optional())
 }
