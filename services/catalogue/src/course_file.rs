@@ -130,7 +130,11 @@ pub fn read(content: &[u8]) -> Result<WholeCourse, Failure> {
     let whole = whole(&file.course, &mut fields);
     match (whole, fields.is_empty()) {
         (Some(whole), true) => Ok(whole),
-        _ => Err(Failure { reason: ErrorReason::CourseFileInvalid, ..Failure::from(fields) }),
+        _ => {
+            let mut failure = Failure::from(fields);
+            failure.reason = ErrorReason::CourseFileInvalid;
+            Err(failure)
+        }
     }
 }
 

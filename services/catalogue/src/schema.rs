@@ -275,3 +275,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     quiz_attempt,
     assessment
 );
+diesel::allow_columns_to_appear_in_same_group_by_clause!(section::course_id, section::state);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(
+    content_block::course_id,
+    content_block::state,
+    section::state
+);

@@ -84,7 +84,7 @@ impl BlockRow {
         serde_json::from_str(&self.quiz).ok()
     }
 
-    pub fn values(&self) -> NewBlock {
+    pub fn as_given(&self) -> NewBlock {
         NewBlock {
             kind: self.block_type(),
             title: self.title.clone(),
@@ -150,7 +150,7 @@ impl Store {
                 let (course, row) = block_taught(conn, id, asker).await?;
                 course.changeable()?;
                 fresh(seen, row.version)?;
-                let (old, new) = (row.values(), patch.applied_to(row.values()));
+                let (old, new) = (row.as_given(), patch.applied_to(row.as_given()));
                 if new == old {
                     return Ok(row);
                 }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
@@ -51,8 +50,7 @@ impl Store {
         let lengths: Vec<(Id, i32)> = on!(conn, |db| query.load(db).await)?;
         let ids = fitting(&lengths, size);
         let query = content_block::table.filter(content_block::id.eq_any(&ids)).order(content_block::position);
-        let query = query.select(BlockRow::as_select());
-        let rows: Vec<BlockRow> = on!(conn, |db| query.load(db).await)?;
+        let rows: Vec<BlockRow> = on!(conn, |db| query.select(BlockRow::as_select()).load(db).await)?;
         Ok(BlockPage { rows, more: lengths.len() > ids.len(), right })
     }
 

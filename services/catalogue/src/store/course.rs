@@ -71,7 +71,7 @@ impl CourseRow {
         if self.archived() { Err(Error::CourseArchived) } else { Ok(()) }
     }
 
-    pub fn values(&self) -> NewCourse {
+    pub fn as_given(&self) -> NewCourse {
         NewCourse {
             title: self.title.clone(),
             description: self.description.clone(),
@@ -133,7 +133,7 @@ impl Store {
                 let row = taught(conn, id, asker).await?;
                 row.changeable()?;
                 fresh(seen, row.version)?;
-                let (old, new) = (row.values(), patch.applied_to(row.values())?);
+                let (old, new) = (row.as_given(), patch.applied_to(row.as_given())?);
                 if new == old {
                     return one(conn, row, asker).await;
                 }

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::db::Conn;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
@@ -26,15 +26,14 @@ impl Store {
     pub async fn whole_course(&self, id: Id, asker: &Asker) -> Result<WholeCourse, Error> {
         self.db
             .bulk(async |conn| {
-                let course = taught(conn, id, asker).await?.values();
+                let course = taught(conn, id, asker).await?.as_given();
                 let query = section::table.filter(section::course_id.eq(id)).order(section::position);
-                let query = query.select(SectionRow::as_select());
-                let rows: Vec<SectionRow> = on!(conn, |db| query.load(db).await)?;
+                let rows: Vec<SectionRow> = on!(conn, |db| query.select(SectionRow::as_select()).load(db).await)?;
                 let mut room = SIZE;
                 let mut sections = Vec::with_capacity(rows.len());
                 for row in rows {
                     let blocks = blocks_of(conn, row.id, &mut room).await?;
-                    sections.push((row.values(), blocks));
+                    sections.push((row.as_given(), blocks));
                 }
                 Ok::<_, Error>(WholeCourse { course, sections })
             })
@@ -74,13 +73,11 @@ async fn blocks_of(conn: &mut Conn, section_id: Id, room: &mut usize) -> Result<
     loop {
         let here = content_block::section_id.eq(section_id).and(content_block::position.gt(last));
         let query = content_block::table.filter(here).order(content_block::position).limit(STEP);
-        let query = query.select(BlockRow::as_select());
-        let rows: Result<Vec<BlockRow>, DbError> = on!(conn, |db| query.load(db).await);
-        let rows = rows?;
+        let rows: Vec<BlockRow> = on!(conn, |db| query.select(BlockRow::as_select()).load(db).await)?;
         let Some(end) = rows.last() else { return Ok(blocks) };
         last = end.position;
         let size: usize = rows.iter().map(|row| row.content.len() + row.quiz.len()).sum();
         *room = room.checked_sub(size).ok_or(Error::CourseFileTooLarge)?;
-        blocks.extend(rows.iter().map(BlockRow::values));
+        blocks.extend(rows.iter().map(BlockRow::as_given));
     }
 }

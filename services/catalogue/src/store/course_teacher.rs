@@ -1,5 +1,6 @@
 //! Who teaches a course.
 
+use chrono::DateTime;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
@@ -124,7 +125,7 @@ pub async fn co_teachers(
     most: i64,
 ) -> Result<Vec<(Id, Time)>, DbError> {
     // Nobody came before the first one.
-    let (time, id) = after.unwrap_or((Time::UNIX_EPOCH, Id::from_bytes([0; 16])));
+    let (time, id) = after.unwrap_or((DateTime::UNIX_EPOCH.naive_utc(), Id::from_bytes([0; 16])));
     let same = course_teacher::create_time.eq(time).and(course_teacher::account_id.gt(id));
     let behind = course_teacher::create_time.gt(time).or(same);
     let query = course_teacher::table.filter(course_teacher::course_id.eq(course_id).and(behind));

@@ -51,8 +51,8 @@ macro_rules! page {
         let after = $list.after.unwrap_or(Id::from_bytes([0xff; 16]));
         let words = format!("%{}%", $list.prefix);
         let query = $filtered.filter(course::id.lt(after).and(course::title_key.like(words)));
-        let query = query.order(course::id.desc()).limit($list.size + 1).select(CourseRow::as_select());
-        let rows: Vec<CourseRow> = on!($conn, |db| query.load(db).await)?;
+        let query = query.order(course::id.desc()).limit($list.size + 1);
+        let rows: Vec<CourseRow> = on!($conn, |db| query.select(CourseRow::as_select()).load(db).await)?;
         rows
     }};
 }

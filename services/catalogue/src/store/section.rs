@@ -53,7 +53,7 @@ impl SectionRow {
         stored_state(&self.state)
     }
 
-    pub fn values(&self) -> NewSection {
+    pub fn as_given(&self) -> NewSection {
         NewSection { title: self.title.clone(), description: self.description.clone(), state: self.state() }
     }
 
@@ -90,8 +90,8 @@ impl Store {
         let states: &[&str] = if right.teaches() { &["DRAFT", "PUBLISHED", "ARCHIVED"] } else { &["PUBLISHED"] };
         let seen = section::course_id.eq(course_id).and(section::state.eq_any(states));
         let query = section::table.filter(seen.and(section::position.gt(after)));
-        let query = query.order(section::position).limit(size + 1).select(SectionRow::as_select());
-        let rows: Vec<SectionRow> = on!(conn, |db| query.load(db).await)?;
+        let query = query.order(section::position).limit(size + 1);
+        let rows: Vec<SectionRow> = on!(conn, |db| query.select(SectionRow::as_select()).load(db).await)?;
         Ok(rows)
     }
 
@@ -134,7 +134,7 @@ impl Store {
                 let (course, row) = section_taught(conn, id, asker).await?;
                 course.changeable()?;
                 fresh(seen, row.version)?;
-                let (old, new) = (row.values(), patch.applied_to(row.values()));
+                let (old, new) = (row.as_given(), patch.applied_to(row.as_given()));
                 if new == old {
                     return Ok(row);
                 }
