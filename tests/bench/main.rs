@@ -27,13 +27,15 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 9] = [
+const SCENARIOS: [(&str, Scenario); 11] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
     ("token", scenario::token::run),
     ("storage", scenario::storage::run),
     ("import", scenario::import::run),
+    ("search", scenario::search::run),
+    ("million", scenario::search::million),
     ("accounts", scenario::accounts::run),
     ("feed", scenario::feed::run),
     ("start", scenario::start::run),

@@ -27,7 +27,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     command::migrate::servers(&options, &parts).await?;
     let mailer = services::mailer(&options, &data, &parts)?;
     let identity = quartet_identity::start(&options.identity, &parts, mailer).await?;
-    let catalogue = quartet_catalogue::start(&options.catalogue, &parts, Upstream::Local(identity.guard.clone())).await?;
+    let catalogue =
+        quartet_catalogue::start(&options.catalogue, &parts, Upstream::Local(identity.guard.clone())).await?;
     let routes = vec![(IDENTITY, Upstream::Local(identity.guard)), (CATALOGUE, Upstream::Local(catalogue.guard))];
     parts.follow("gateway", routes[0].1.clone());
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use quartet_chassis::db::DbError;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::filter::MovieFilter;
 use crate::search::found::{Facets, Finder, Found, Hit};
@@ -20,6 +21,8 @@ const QUESTIONS: usize = 1000;
 const HITS: u64 = 500_000;
 /// The longest question, as text, that is remembered.
 const LENGTH: usize = 512;
+/// How many questions are answered anew at once: broad ones take long, and other calls need the database too.
+const PASSES: usize = 4;
 /// How often a page is asked for anew when the catalogue changes meanwhile.
 const TRIES: usize = 3;
 
@@ -27,6 +30,7 @@ pub struct Searches {
     store: Store,
     /// By question and filter.
     found: Cache<String, Arc<Remembered>, ByHits>,
+    passes: Semaphore,
 }
 
 /// What was found in a state of the catalogue.
@@ -69,7 +73,7 @@ pub struct Page {
 
 impl Searches {
     pub fn new(store: Store) -> Searches {
-        Searches { store, found: Cache::with_weighter(QUESTIONS, HITS, ByHits) }
+        Searches { store, found: Cache::with_weighter(QUESTIONS, HITS, ByHits), passes: Semaphore::new(PASSES) }
     }
 
     pub async fn page(&self, search: &Search) -> Result<Page, DbError> {
@@ -90,8 +94,13 @@ impl Searches {
     }
 
     async fn find(&self, search: &Search, name: &str) -> Result<Arc<Remembered>, DbError> {
+        let _pass = self.passes.acquire().await;
         // Read first: what is found is never older than what it is remembered for.
         let version = self.store.state().await?.version;
+        // Somebody else may have asked the same meanwhile.
+        if let Some(remembered) = self.found.get(name).filter(|remembered| remembered.version == version) {
+            return Ok(remembered);
+        }
         let mut finder = Finder::new(&search.query, &search.filter);
         self.store.candidates(&search.query, &search.filter, &mut finder).await?;
         let mut found = finder.finish();

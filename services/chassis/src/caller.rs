@@ -16,7 +16,6 @@ pub struct Caller {
     pub session_id: Id,
     pub roles: Vec<String>,
     pub epoch: i64,
-    pub token_id: String,
     /// How the session was begun, RFC 8176.
     pub amr: Vec<String>,
     /// `quartet`, or the one context that the token was narrowed to.
@@ -42,7 +41,6 @@ impl Caller {
             session_id: claims.sid,
             roles: claims.roles.clone(),
             epoch: claims.epoch,
-            token_id: claims.jti.clone(),
             amr: claims.amr.clone(),
             audience: claims.aud.clone(),
             actor: claims.act.clone(),
@@ -76,6 +74,11 @@ pub struct Client {
 impl Client {
     pub fn of<T>(request: &Request<T>) -> Client {
         request.extensions().get::<Client>().cloned().unwrap_or_default()
+    }
+
+    /// The address as it is written down; empty where it is not known.
+    pub fn address_text(&self) -> String {
+        self.address.map(|address| address.to_string()).unwrap_or_default()
     }
 }
 

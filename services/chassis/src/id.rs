@@ -21,6 +21,11 @@ pub struct Id(Uuid);
 static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 impl Id {
+    /// Below every other; nothing has it.
+    pub const NIL: Id = Id(Uuid::from_bytes([0; 16]));
+    /// Above every other; nothing has it.
+    pub const MAX: Id = Id(Uuid::from_bytes([0xff; 16]));
+
     pub fn new(clock: &Clock) -> Id {
         let now = clock.now().and_utc();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();

@@ -173,7 +173,9 @@ impl Outbox {
         let mut running = JoinSet::new();
         let mut claimed = HashMap::new();
         while !outbox.stopping.is_cancelled() {
-            match outbox.claim(AT_ONCE - running.len()).await {
+            // What it is at itself is not taken for dead when the clock jumps ahead (F-15).
+            let at_work: Vec<Id> = claimed.values().copied().collect();
+            match outbox.claim(AT_ONCE - running.len(), at_work).await {
                 Ok(rows) => {
                     for row in rows {
                         let (id, outbox, handle) = (row.id, outbox.clone(), handle.clone());
@@ -214,8 +216,8 @@ impl Outbox {
 
     /// Takes up to `room` jobs that are due, with a lease on each that nobody was faster at: a compare-and-swap, which needs no lock
     /// on either database.
-    async fn claim(&self, room: usize) -> Result<Vec<Row>, DbError> {
-        let due = if room == 0 { Vec::new() } else { self.due(room as i64).await? };
+    async fn claim(&self, room: usize, at_work: Vec<Id>) -> Result<Vec<Row>, DbError> {
+        let due = if room == 0 { Vec::new() } else { self.due(room as i64, at_work).await? };
         if due.is_empty() {
             return Ok(due);
         }
@@ -236,12 +238,12 @@ impl Outbox {
             .await
     }
 
-    async fn due(&self, room: i64) -> Result<Vec<Row>, DbError> {
+    async fn due(&self, room: i64, at_work: Vec<Id>) -> Result<Vec<Row>, DbError> {
         let conn = &mut self.db.read().await?;
         let now = self.clock.now();
         let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
         let due = outbox::table.filter(outbox::done_time.is_null()).filter(outbox::due_time.le(now)).filter(free);
-        let due = due.order(outbox::due_time).limit(room);
+        let due = due.filter(outbox::id.ne_all(at_work)).order(outbox::due_time).limit(room);
         on!(conn, |db| due.select(Row::as_select()).load(db).await)
     }
 

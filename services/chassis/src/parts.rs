@@ -7,8 +7,8 @@ use crate::auth::Auth;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::crypt::MasterKey;
-use crate::throttle::Throttle;
 pub use crate::faults::Faults;
+use crate::throttle::Throttle;
 
 /// The shared parts of a process.
 #[derive(Clone)]

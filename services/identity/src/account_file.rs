@@ -357,7 +357,7 @@ mod tests {
             assert_eq!(problems(&from_csv.1) + &problems(&from_json.1), "");
             assert_eq!(from_csv.0, from_json.0);
             assert_eq!((from_csv.0.len(), from_csv.0[0].roles.as_slice()), (2, &["admin"][..]));
-            assert_eq!(from_csv.0[1].email_verified, false);
+            assert!(!from_csv.0[1].email_verified);
         }
         Ok(())
     }

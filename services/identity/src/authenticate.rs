@@ -1,6 +1,7 @@
 //! Who somebody is by a password, at the door and again inside.
 
 use chrono::TimeDelta;
+use quartet_chassis::auth::AUDIENCE;
 use quartet_chassis::caller::{Caller, Client};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
@@ -70,7 +71,8 @@ impl Authenticator {
     }
 
     /// Makes sure that the caller is the account's owner and not whoever holds a device of theirs: by the password, or where the
-    /// account has none by a sign-in of the last minutes.
+    /// account has none by a sign-in of the last minutes. A token that was narrowed for others shows no sign-in: whoever got it would
+    /// have the account.
     pub async fn owner(&self, caller: &Caller, password: String, client: &Client) -> Result<AccountRow, Error> {
         if caller.actor.is_some() {
             return Err(Error::ActorRefused);
@@ -82,7 +84,7 @@ impl Authenticator {
             return Err(Error::AccountDisabled);
         }
         if password.is_empty() && account.password_hash.is_empty() {
-            let is_fresh = self.store.now() < session.create_time + FRESH;
+            let is_fresh = caller.audience == AUDIENCE && self.store.now() < session.create_time + FRESH;
             return if is_fresh { Ok(account) } else { Err(Error::SignInStale) };
         }
         let mut fields = Fields::default();

@@ -4,9 +4,8 @@ use chrono::TimeDelta;
 use clap::{ArgAction, Args, ValueEnum};
 use secrecy::SecretString;
 
-use crate::token::LONGEST_LIFE;
-
 use crate::store::erasure::IDENTITY;
+use crate::token::LONGEST_LIFE;
 
 /// Settings of accounts, sessions and keys.
 #[derive(Args, Debug, Clone)]

@@ -17,7 +17,7 @@ pub struct Email {
 pub enum NotAnEmail {
     #[error("must not be empty")]
     Empty,
-    #[error("must have at most 254 characters")]
+    #[error("must have at most 254 bytes")]
     TooLong,
     #[error("must be an address such as `ada@example.com`")]
     Malformed,

@@ -127,14 +127,32 @@ impl From<Error> for Failure {
             Error::AccountNotFound => (Code::NotFound, R::AccountNotFound, "User not found."),
             Error::ResetInvalid => (Code::InvalidArgument, R::ResetInvalid, "Invalid email or token."),
             Error::SessionNotFound => (Code::NotFound, R::SessionNotFound, "there is no such session"),
-            Error::SignInCodeInvalid => (Code::Unauthenticated, R::SignInCodeInvalid, "Invalid or expired sign-in code."),
-            Error::SignInStale => (Code::Unauthenticated, R::SignInStale, "this needs the password or a fresh sign-in with a code"),
-            Error::ActorRefused => (Code::PermissionDenied, R::ActorRefused, "only the owner of the account may do this"),
-            Error::LastAdministrator => (Code::FailedPrecondition, R::LastAdministrator, "the last administrator must stay one"),
-            Error::AccountNotDeactivated => (Code::FailedPrecondition, R::AccountNotDeactivated, "User account is not deactivated."),
-            Error::ReactivationInvalid => (Code::InvalidArgument, R::ReactivationInvalid, "Invalid or expired reactivation code."),
-            Error::EmailChangeInvalid => (Code::InvalidArgument, R::EmailChangeInvalid, "Invalid or expired email change token."),
-            Error::AccountStateFixed => (Code::FailedPrecondition, R::AccountStateFixed, "an administrator can't change the state that the account is in"),
+            Error::SignInCodeInvalid => {
+                (Code::Unauthenticated, R::SignInCodeInvalid, "Invalid or expired sign-in code.")
+            }
+            Error::SignInStale => {
+                (Code::Unauthenticated, R::SignInStale, "this needs the password or a fresh sign-in with a code")
+            }
+            Error::ActorRefused => {
+                (Code::PermissionDenied, R::ActorRefused, "only the owner of the account may do this")
+            }
+            Error::LastAdministrator => {
+                (Code::FailedPrecondition, R::LastAdministrator, "the last administrator must stay one")
+            }
+            Error::AccountNotDeactivated => {
+                (Code::FailedPrecondition, R::AccountNotDeactivated, "User account is not deactivated.")
+            }
+            Error::ReactivationInvalid => {
+                (Code::InvalidArgument, R::ReactivationInvalid, "Invalid or expired reactivation code.")
+            }
+            Error::EmailChangeInvalid => {
+                (Code::InvalidArgument, R::EmailChangeInvalid, "Invalid or expired email change token.")
+            }
+            Error::AccountStateFixed => (
+                Code::FailedPrecondition,
+                R::AccountStateFixed,
+                "an administrator can't change the state that the account is in",
+            ),
             Error::ClientInvalid => (Code::Unauthenticated, R::ClientInvalid, "no client has this id and key"),
             Error::ErasureNotFound => (Code::NotFound, R::ErasureNotFound, "there is no such erasure"),
             Error::ClientExists => (Code::AlreadyExists, R::ClientExists, "there is a client with this name"),

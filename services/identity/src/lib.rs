@@ -41,8 +41,8 @@ use quartet_chassis::mail::Mailer;
 use quartet_chassis::outbox::Outbox;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
-use quartet_proto::identity::v1::account_import_service_server::AccountImportServiceServer;
 use quartet_proto::identity::v1::account_feed_service_server::AccountFeedServiceServer;
+use quartet_proto::identity::v1::account_import_service_server::AccountImportServiceServer;
 use quartet_proto::identity::v1::account_service_server::AccountServiceServer;
 use quartet_proto::identity::v1::administration_service_server::AdministrationServiceServer;
 use quartet_proto::identity::v1::audit_service_server::AuditServiceServer;
@@ -75,9 +75,9 @@ use crate::api::role::RoleApi;
 use crate::api::session::SessionApi;
 use crate::attempts::Attempts;
 use crate::authenticate::Authenticator;
+use crate::client::ClientKeys;
 pub use crate::config::{Audience, Config, PolicyKind};
 use crate::device::DeviceKey;
-use crate::client::ClientKeys;
 use crate::error::Error;
 use crate::hasher::Hasher;
 use crate::keys::Keys;
@@ -175,8 +175,7 @@ fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &H
     let auth = parts.auth.clone();
     let attempts = Attempts::new(config, parts);
     let client_keys = ClientKeys::new(parts.master.tagger("identity client key"));
-    let issuer =
-        Issuer { store: store(), keys: keys(), attempts: attempts.clone(), client_keys: client_keys.clone() };
+    let issuer = Issuer { store: store(), keys: keys(), attempts: attempts.clone(), client_keys: client_keys.clone() };
     let authenticator = Authenticator {
         store: store(),
         hasher: hasher(),
@@ -192,33 +191,30 @@ fn routes(config: &Config, parts: &Parts, store: &Store, keys: &Keys, hasher: &H
         first_state,
         silent,
     }))
-    .add_service(EmailChangeServiceServer::new(EmailChangeApi {
+    .add_service(EmailChangeServiceServer::new(EmailChangeApi { store: store(), authenticator: authenticator.clone() }))
+    .add_service(SessionServiceServer::new(SessionApi {
         store: store(),
-        authenticator: authenticator.clone(),
+        authenticator,
+        keys: keys(),
+        refresh_key,
+        auth,
+        issuer,
     }))
-        .add_service(SessionServiceServer::new(SessionApi {
-            store: store(),
-            authenticator,
-            keys: keys(),
-            refresh_key,
-            auth,
-            issuer,
-        }))
-        .add_service(ProfileServiceServer::new(ProfileApi { store: store(), open_to: config.directory }))
-        .add_service(DirectoryServiceServer::new(DirectoryApi { store: store(), open_to: config.directory }))
-        .add_service(AccountImportServiceServer::new(AccountImportApi { store: store(), unverified: first_state }))
-        .add_service(AccountFeedServiceServer::new(AccountFeedApi { store: store(), parts: parts.clone() }))
-        .add_service(ErasureServiceServer::new(ErasureApi { store: store() }))
-        .add_service(ClientServiceServer::new(ClientApi {
-            store: store(),
-            keys: client_keys,
-            clock: parts.clock.clone(),
-        }))
-        .add_service(KeyServiceServer::new(KeyApi { keys: keys() }))
-        .add_service(RevocationServiceServer::new(RevocationApi { store: store(), parts: parts.clone() }))
-        .add_service(RoleServiceServer::new(RoleApi { store: store() }))
-        .add_service(AuditServiceServer::new(AuditApi { store: store() }))
-        .add_service(AdministrationServiceServer::new(AdministrationApi { store: store(), hasher: hasher(), policy }))
+    .add_service(ProfileServiceServer::new(ProfileApi { store: store(), open_to: config.directory }))
+    .add_service(DirectoryServiceServer::new(DirectoryApi { store: store(), open_to: config.directory }))
+    .add_service(AccountImportServiceServer::new(AccountImportApi { store: store(), unverified: first_state }))
+    .add_service(AccountFeedServiceServer::new(AccountFeedApi { store: store(), parts: parts.clone() }))
+    .add_service(ErasureServiceServer::new(ErasureApi { store: store() }))
+    .add_service(ClientServiceServer::new(ClientApi { store: store(), keys: client_keys, clock: parts.clock.clone() }))
+    .add_service(KeyServiceServer::new(KeyApi { keys: keys() }))
+    .add_service(RevocationServiceServer::new(RevocationApi { store: store(), parts: parts.clone() }))
+    .add_service(RoleServiceServer::new(RoleApi { store: store() }))
+    .add_service(AuditServiceServer::new(AuditApi { store: store() }))
+    .add_service(AdministrationServiceServer::new(AdministrationApi {
+        store: store(),
+        hasher: hasher(),
+        policy,
+    }))
 }
 
 /// Sends letters from the outbox until the process stops.

@@ -12,18 +12,34 @@ pub enum Notice {
     /// The address was confirmed, and not by who was signed in.
     PasswordDropped,
     /// A spent refresh token came back.
-    SessionEnded { began: String, user_agent: String },
+    SessionEnded {
+        began: String,
+        user_agent: String,
+    },
     /// A sign-in from a device that was never seen.
-    NewDevice { time: String, user_agent: String, address: String },
+    NewDevice {
+        time: String,
+        user_agent: String,
+        address: String,
+    },
     /// To the old address; the new one is shown in part.
-    EmailChangeAsked { to: String },
-    EmailChanged { to: String },
+    EmailChangeAsked {
+        to: String,
+    },
+    EmailChanged {
+        to: String,
+    },
     Deactivated,
     Reactivated,
-    Suspended { reason: String },
+    Suspended {
+        reason: String,
+    },
     Unsuspended,
     /// An administrator acts for the owner for a while.
-    Impersonated { reason: String, minutes: i64 },
+    Impersonated {
+        reason: String,
+        minutes: i64,
+    },
     Erasing,
 }
 
@@ -87,7 +103,10 @@ impl Notice {
             Notice::EmailChanged { to } => (
                 "Your address was changed",
                 &[
-                    &format!("Your account has moved to the address {}. Nothing more will come to this one.", plain(to)),
+                    &format!(
+                        "Your account has moved to the address {}. Nothing more will come to this one.",
+                        plain(to)
+                    ),
                     "If that was not you, write to those who run the application at once.",
                 ],
             ),

@@ -125,6 +125,21 @@ impl Pepper {
             None => bcrypt::verify(password.0.expose_secret(), stored).unwrap_or(false),
         }
     }
+
+    /// Takes as long as is missing from what [`verify`](Self::verify) with this hash took to what it takes with one of `cost`: who has
+    /// come from another program must not be known by a fast refusal (S-10).
+    pub fn make_up(&self, password: &Password, stored: &str, cost: u32) -> Result<(), bcrypt::BcryptError> {
+        missing(stored, cost).try_for_each(|cost| self.hash(password, cost, [0; 16]).map(drop))
+    }
+}
+
+/// The costs that are together as long as `cost` beside a stored hash: each takes twice as long as the one before it.
+fn missing(stored: &str, cost: u32) -> std::ops::Range<u32> {
+    stored_cost(stored).map_or(cost..cost + 1, |stored| stored..cost)
+}
+
+fn stored_cost(stored: &str) -> Option<u32> {
+    stored.strip_prefix(SCHEME).unwrap_or(stored).split('$').nth(2)?.parse().ok()
 }
 
 /// A hash that another program has made, as [`Pepper::verify`] takes it; `None` for what is no bcrypt. The three versions differ in bugs
@@ -146,8 +161,7 @@ pub fn foreign_hash(text: &str) -> Option<String> {
 
 /// Whether a stored hash should be made anew at the next chance: of an older scheme, or cheaper than now asked for.
 pub fn is_outdated(stored: &str, cost: u32) -> bool {
-    let Some(hash) = stored.strip_prefix(SCHEME) else { return true };
-    hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok()).is_none_or(|stored| stored < cost)
+    !stored.starts_with(SCHEME) || stored_cost(stored).is_none_or(|stored| stored < cost)
 }
 
 #[cfg(test)]
@@ -165,6 +179,18 @@ mod tests {
     fn check(text: &str, policy: Policy) -> Result<(), String> {
         let email = Email::parse("someone.special@example.com").ok();
         Password::new(text.to_owned(), policy, email.as_ref()).map(drop)
+    }
+
+    #[test]
+    fn s10_a_cheaper_hash_is_compared_for_as_long_as_ours() {
+        let foreign = bcrypt::hash_with_salt("x", 5, [0; 16]).map(|parts| parts.to_string()).unwrap_or_default();
+        let ours = pepper().hash(&given("x"), 7, [0; 16]).unwrap_or_default();
+        let work = |costs: std::ops::Range<u32>| costs.map(|cost| 1 << cost).sum::<u32>();
+        assert_eq!((1 << 5) + work(missing(&foreign, 9)), 1 << 9);
+        assert_eq!((1 << 7) + work(missing(&ours, 9)), 1 << 9);
+        assert_eq!((work(missing(&ours, 7)), work(missing(&ours, 6))), (0, 0));
+        assert_eq!(work(missing("none at all", 9)), 1 << 9);
+        assert!(pepper().make_up(&given("y"), &foreign, 6).is_ok());
     }
 
     #[test]

@@ -5,14 +5,14 @@ use quartet_chassis::fold::fold;
 use quartet_proto::identity::v1::Gender;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::store::account::NAMELESS;
-
 /// The longest first or last name, in characters.
 const NAME_LENGTH: usize = 100;
 /// The longest text about oneself, in characters.
 const INFO_LENGTH: usize = 2_000;
 /// The longest address of a picture, in bytes.
 const URL_LENGTH: usize = 2_000;
+/// Who has no name comes last in the directory.
+pub const NAMELESS: &str = "\u{10ffff}";
 
 /// A first or last name: trimmed, composed, on one line. It may be empty.
 pub fn name(text: &str) -> Result<String, &'static str> {

@@ -102,7 +102,7 @@ pub fn note(event: Event, outcome: Outcome, account: Option<Id>, client: &Client
 pub fn note_act(event: Event, outcome: Outcome, actor: &str, account: Option<Id>, client: &Client) {
     let event = event.as_str();
     let account = account.map(|id| id.to_string()).unwrap_or_default();
-    let address = client.address.map(|address| address.to_string()).unwrap_or_default();
+    let address = client.address_text();
     let request_id = &client.request_id;
     match outcome {
         Outcome::Done => {

@@ -39,7 +39,7 @@ pub enum What {
 
 impl Wish {
     pub fn new(what: What, time: Time, client: &Client) -> Wish {
-        let address = client.address.map(|address| address.to_string()).unwrap_or_default();
+        let address = client.address_text();
         let (user_agent, request_id) = (client.user_agent.clone(), client.request_id.clone());
         Wish { what, time, address, user_agent, request_id }
     }

@@ -167,7 +167,7 @@ async fn k1_all_violations_of_a_movie_are_named_together() {
     let fields = ["name", "release_date", "score", "overview", "status", "budget", "revenue", "country"];
     assert_eq!(error.fields, fields.map(|field| format!("movie.{field}")));
     let error = refusal(update(&clients, wrong, &["*"], "").await);
-    assert_eq!(error.fields.len(), 9, "{error:?}");
+    assert_eq!(error.fields, fields.map(|field| format!("movie.{field}")));
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn s33_what_the_server_sets_is_refused() {
     let fields = pool.get_message_by_name("quartet.catalogue.v1.Movie").unwrap();
     let mut refused = Vec::new();
     for field in fields.fields() {
-        let given = Movie { movie_id: movie.movie_id.clone(), ..plain(&marker) };
+        let given = Movie { movie_id: movie.movie_id.clone(), original_name: marker.clone(), ..plain(&marker) };
         match update(&clients, given, &[field.name()], "").await {
             Ok(_) => {}
             Err(status) => {

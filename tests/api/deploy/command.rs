@@ -20,7 +20,7 @@ pub async fn well(data: &Path, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn x12_an_administrator_is_made_whether_or_not_a_server_runs() {
+async fn an_administrator_is_made_whether_or_not_a_server_runs() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let password = folder.path().join("password");

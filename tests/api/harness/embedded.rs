@@ -19,7 +19,8 @@ pub struct Embedded {
 
 impl Embedded {
     pub async fn start(flags: &[&str]) -> Embedded {
-        let mut args: Vec<OsString> = vec!["quartet".into(), "--ephemeral".into(), "--fleet-secret".into(), FLEET_SECRET.into()];
+        let mut args: Vec<OsString> =
+            vec!["quartet".into(), "--ephemeral".into(), "--fleet-secret".into(), FLEET_SECRET.into()];
         args.extend(flags.iter().map(OsString::from));
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();

@@ -61,8 +61,6 @@ impl Handed {
 struct Seen {
     lines: Vec<String>,
     mails: Vec<Handed>,
-    /// How many wait for an answer that never comes.
-    waiting: usize,
 }
 
 /// A mail server. It is gone when it is dropped.
@@ -120,11 +118,6 @@ impl Smtp {
     /// All that was handed over, taken or not.
     pub fn handed(&self) -> Vec<Handed> {
         self.seen.lock().unwrap().mails.clone()
-    }
-
-    /// Whether somebody waits for an answer that never comes.
-    pub fn keeps_waiting(&self) -> bool {
-        self.seen.lock().unwrap().waiting > 0
     }
 
     /// How many lines began with a verb.
@@ -188,7 +181,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         let answer = match script(&line, before) {
             Reply::Usual => usual(&verb, offers_tls),
             Reply::Say(answer) => answer,
-            Reply::Silence => return hear_out(stream, seen).await,
+            Reply::Silence => return hear_out(stream).await,
         };
         stream.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
         let path = || line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
@@ -201,7 +194,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 let answer = match script(".", before) {
                     Reply::Usual => "250 taken",
                     Reply::Say(answer) => answer,
-                    Reply::Silence => return hear_out(stream, seen).await,
+                    Reply::Silence => return hear_out(stream).await,
                 };
                 let taken = answer.starts_with('2');
                 let handed = Handed { from: from.clone(), to: to.clone(), data, taken };
@@ -259,10 +252,8 @@ async fn read_data<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<St
 }
 
 /// Says nothing until the peer goes away.
-async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S, seen: &Mutex<Seen>) -> Option<End> {
-    seen.lock().unwrap().waiting += 1;
+async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) -> Option<End> {
     let mut buffer = [0; 1024];
-    while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
-    seen.lock().unwrap().waiting -= 1;
+    while stream.read(&mut buffer).await.ok()? > 0 {}
     None
 }

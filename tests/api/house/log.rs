@@ -16,6 +16,10 @@ use crate::harness::{raw, repository, wire};
 const FORGED: &str =
     "x\r\n{\"level\":\"ERROR\",\"message\":\"forged\"}\n\u{1b}[2J\u{1b}[31m\u{2028}forged\u{2029}\u{85}\0";
 
+/// What only commands do.
+const BY_COMMAND: [&str; 5] =
+    ["accounts_imported", "administrator_created", "client_created", "client_deleted", "keys_rotated"];
+
 /// The lines of every process.
 async fn lines(world: &World) -> Vec<String> {
     let traces = world.traces().await;
@@ -106,8 +110,12 @@ async fn s59_every_security_event_is_logged_with_who_when_from_where_and_what_ca
             found.entry(line["event"].as_str().unwrap().to_owned()).or_default().push(line);
         }
     }
-    let known = events();
+    let mut known = events();
     assert!(known.len() >= 20, "{known:?}");
+    if world.is_fleet() {
+        // What a command does it tells on its own standard error, and the audit log.
+        known.retain(|name| !BY_COMMAND.contains(&name.as_str()));
+    }
     let provoked: BTreeSet<String> = found.keys().cloned().collect();
     assert_eq!(provoked, known, "every event was provoked, and no other one logged");
     for line in found.values().flatten() {

@@ -200,6 +200,8 @@ fn verdict(result: Result<bytes::Bytes, tonic::Status>) -> Verdict {
             Verdict::Unauthenticated
         }
         (Code::PermissionDenied, "ROLE_MISSING") => Verdict::RoleMissing,
+        // A service that reports an erasure of another context's.
+        (Code::PermissionDenied, "SCOPE_MISSING") => Verdict::Admitted,
         (Code::Unimplemented, "METHOD_UNKNOWN") => Verdict::Unknown,
         (Code::InvalidArgument | Code::NotFound, _) | (Code::Ok, _) => Verdict::Admitted,
         // Those who have an account and show no password of it.

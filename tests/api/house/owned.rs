@@ -52,7 +52,8 @@ fn s14_no_rpc_lets_an_account_state_what_the_server_decides() {
     let mut looked_at = 0;
     let mut wrong = Vec::new();
     for rpc in rpcs() {
-        if !matches!(rpc.rule.access, Access::Public | Access::Optional | Access::Account) || rpc.context() == "control" {
+        if !matches!(rpc.rule.access, Access::Public | Access::Optional | Access::Account) || rpc.context() == "control"
+        {
             continue;
         }
         let (service, method) = rpc.path[1..].split_once('/').unwrap();

@@ -115,3 +115,16 @@ async fn i22_nothing_is_recorded_of_what_was_refused() {
     let asked = ListAuditEventsRequest { account_id: pending.account_id, ..Default::default() };
     assert_eq!(events(&world, &admin, asked).await, []);
 }
+
+#[tokio::test]
+async fn s36_no_action_of_the_log_is_named_by_what_a_database_refuses() {
+    let world = World::shared().await;
+    let admin = world.admin().await;
+    for action in super::HOSTILE {
+        let asked = ListAuditEventsRequest { action: action.to_owned(), ..Default::default() };
+        match admin.audit(&world).list_audit_events(asked).await {
+            Ok(found) => assert_eq!(found.into_inner().events, [], "{action:?}"),
+            Err(status) => assert_eq!(Refusal::from(status).fields, ["action"], "{action:?}"),
+        }
+    }
+}

@@ -46,7 +46,7 @@ fn hash(password: &str, version: &str) -> String {
 }
 
 #[tokio::test]
-async fn i2_who_was_imported_signs_in_with_the_old_password_and_gets_a_new_hash() {
+async fn import_accounts_who_comes_signs_in_with_the_old_password_and_gets_a_new_hash() {
     let world = World::own().await;
     let passwords = ["$2a$", "$2b$", "$2y$"].map(|version| (version, format!("old {version} päss")));
     let mut csv = "email,password_hash,first_name\n".to_owned();
@@ -95,7 +95,7 @@ async fn hashes(world: &World, begin: &str) -> usize {
 }
 
 #[tokio::test]
-async fn i24_without_a_hash_one_signs_in_after_a_reset_and_with_no_password_before() {
+async fn import_accounts_without_a_hash_one_signs_in_after_a_reset_and_with_no_password_before() {
     let world = World::own().await;
     assert_eq!(counts(&import(&world, b"email\nada@example.com\n", "csv").await), [1, 1, 0, 0]);
     for password in ["x", "$2b$", PASSWORD] {
@@ -115,7 +115,7 @@ async fn i24_without_a_hash_one_signs_in_after_a_reset_and_with_no_password_befo
 }
 
 #[tokio::test]
-async fn i1_an_address_that_is_not_confirmed_comes_in_as_a_registration() {
+async fn import_accounts_an_address_that_is_not_confirmed_comes_in_as_a_registration() {
     let world = World::own().await;
     let asker = world.sign_up("asker").await;
     let file = format!(

@@ -170,6 +170,31 @@ async fn x4_a_narrowed_token_leads_to_no_wider_one() {
 }
 
 #[tokio::test]
+async fn x4_a_narrowed_token_stands_for_no_password_where_an_account_has_none() {
+    let world = World::own().await;
+    let email = "ada@example.com".to_owned();
+    super::import::import(&world, b"email\nada@example.com\n", "csv").await;
+    world.sessions().request_sign_in_code(RequestSignInCodeRequest { email: email.clone() }).await.unwrap();
+    let proof = Some(sign_in_with_code_request::Proof::Token(world.mail_token(&email).await));
+    let asked = SignInWithCodeRequest { email: email.clone(), proof, ..Default::default() };
+    let own = world.sessions().sign_in_with_code(asked).await.unwrap().into_inner().access_token;
+    let narrowed = issue(&world, Some(&own), narrow(&[]), "identity", 0).await.unwrap().access_token;
+
+    let other = world.as_token(&narrowed);
+    let password = UpdatePasswordRequest { new_password: PASSWORD.into(), ..Default::default() };
+    let address = RequestEmailChangeRequest { new_email: "eve@example.com".into(), ..Default::default() };
+    for refused in [
+        refusal(other.accounts().update_password(password.clone()).await),
+        refusal(other.email_changes().request_email_change(address).await),
+        refusal(other.accounts().delete_account(DeleteAccountRequest::default()).await),
+    ] {
+        assert_eq!(refused.is(), (Code::Unauthenticated, "SIGN_IN_STALE"));
+    }
+    world.as_token(&own).accounts().update_password(password).await.expect("her own whole token, and fresh");
+    world.sign_in(&email, PASSWORD).await;
+}
+
+#[tokio::test]
 async fn i18_a_client_gets_a_token_of_an_account_that_its_owner_sees_and_can_end() {
     let world = World::shared().await;
     let ada = world.sign_up("ada").await;

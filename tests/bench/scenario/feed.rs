@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use diesel::{ExpressionMethods as _, QueryDsl as _, TextExpressionMethods as _};
+use diesel::{QueryDsl as _, TextExpressionMethods as _};
 use diesel_async::RunQueryDsl as _;
 use prost_types::FieldMask;
 use quartet_chassis::db::{Db, DbError, Migrations};

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod feed;
 pub mod gateway;
 pub mod import;
+pub mod search;
 pub mod signin;
 pub mod start;
 pub mod storage;

@@ -37,7 +37,7 @@ pub async fn accounts(options: &Options, path: &Path, format: Option<AccountForm
         Some(AccountFormat::Jsonl) => AccountFileFormat::JsonLines,
         None => anyhow::bail!("{} does not tell its form: give `--format csv` or `--format jsonl`", path.display()),
     };
-    let message = move |content: Vec<u8>| ImportAccountsRequest { format: format.into(), content: content.into() };
+    let message = move |content: Vec<u8>| ImportAccountsRequest { format: format.into(), content };
     let call = async |upstream: Upstream, messages| {
         AccountImportServiceClient::new(upstream).import_accounts(operator(messages)).await
     };

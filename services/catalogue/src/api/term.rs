@@ -29,8 +29,8 @@ pub fn new(given: &v1::Term, store: &Store) -> Result<(Term, String), Error> {
         Some((TermKind::Country, _)) => {
             let known = country(&given.term_id).ok_or("must be an ISO 3166-1 code such as `JPN` or `JP`");
             let known = fields.take("term.term_id", known);
-            if name.is_empty() {
-                name = known.map(|known| known.name.to_owned()).unwrap_or_default();
+            if let Some(known) = known.filter(|_| name.is_empty()) {
+                known.name.clone_into(&mut name);
             }
             known.map(Term::Country)
         }
@@ -42,7 +42,9 @@ pub fn new(given: &v1::Term, store: &Store) -> Result<(Term, String), Error> {
         }
         _ => None,
     };
-    let name = fields.take("term.name", movie::name(&name));
+    // Without a country there is no name that an empty one could mean.
+    let unknown = kind == Some(TermKind::Country) && term.is_none() && name.is_empty();
+    let name = if unknown { None } else { fields.take("term.name", movie::name(&name)) };
     match (term, name, fields.is_empty()) {
         (Some(term), Some(name), true) => Ok((term, name)),
         _ => Err(fields.into()),

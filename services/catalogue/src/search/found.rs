@@ -184,7 +184,7 @@ impl<'a> Finder<'a> {
             }
             6
         };
-        self.query.phrases().iter().map(place).fold(1, |sum, place| u32::saturating_add(sum, place))
+        self.query.phrases().iter().map(place).fold(1, u32::saturating_add)
     }
 
     /// Whether a title is made of the question's words. Phrases come sorted, so this tells titles of one word or one phrase, and

@@ -158,6 +158,28 @@ fn texts<'a>(rows: &'a [Row<'a>], text: fn(&'a Row<'a>) -> &'a str) -> Column<'a
     Column::Texts(rows.iter().map(text).collect())
 }
 
+/// Writes into movies' rows what terms say of them.
+pub(super) async fn update_terms(conn: &mut Conn, rows: &[Row<'_>], number: i64, clock: &Clock) -> Result<(), DbError> {
+    let update = Rows {
+        before: "with new (id, country_code, country_name, genres, actors, languages, update_time, change_number) as (",
+        columns: vec![
+            Column::Ids(rows.iter().map(|row| row.id).collect()),
+            Column::MaybeTexts(rows.iter().map(|row| row.movie.country.map(|country| country.code)).collect()),
+            Column::MaybeTexts(rows.iter().map(|row| row.country_name.as_deref()).collect()),
+            texts(rows, |row| &row.genres),
+            texts(rows, |row| &row.actors),
+            texts(rows, |row| &row.languages),
+            Column::Times(vec![clock.now(); rows.len()]),
+            Column::Numbers(vec![number; rows.len()]),
+        ],
+        count: rows.len(),
+        after: ") update movie set country_code = new.country_code, country_name = new.country_name, genres = new.genres, \
+                actors = new.actors, languages = new.languages, update_time = new.update_time, \
+                change_number = new.change_number from new where movie.movie_id = new.id",
+    };
+    update.run(conn).await
+}
+
 /// Makes the countries of movies that are new, and answers the names of all of them.
 pub(super) async fn countries_of(conn: &mut Conn, movies: &[NewMovie]) -> Result<HashMap<String, String>, DbError> {
     let countries: BTreeMap<&str, &str> =

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Double, Integer, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use futures_util::TryStreamExt as _;
-use quartet_chassis::db::{Conn, DbError, within};
+use quartet_chassis::db::{Conn, DbError, PgConn, within};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
@@ -38,65 +38,9 @@ impl Store {
         if query.is_void() {
             return Ok(());
         }
-        let overview = if query.is_to_be_checked() { OVERVIEW } else { NO_OVERVIEW };
         match &mut self.db.scan().await? {
-            Conn::Postgres(conn) => {
-                let words = on_postgres(query);
-                let mut pieces = vec![Piece::Sql(COLUMNS), Piece::Sql(overview)];
-                pieces.push(Piece::Sql("0::bigint from movie_search s where "));
-                if query.everything {
-                    pieces.push(Piece::Sql("true"));
-                } else {
-                    pieces.extend([Piece::Sql("s.words @@ "), Piece::Text(&words), Piece::Sql("::tsquery")]);
-                }
-                push_actors(&mut pieces, &filter.actors);
-                let limit = conn.limit();
-                let statement = Pieces::<Row>::new(pieces);
-                let mut rows = within(limit, statement.load_stream::<Values>(conn.inner())).await?;
-                while let Some(row) = within(limit, rows.try_next()).await? {
-                    finder.take(&candidate(row));
-                }
-                Ok(())
-            }
-            conn => {
-                let words = on_sqlite(query);
-                let mut last = 0;
-                loop {
-                    let mut pieces = vec![Piece::Sql(COLUMNS), Piece::Sql(overview)];
-                    if query.everything {
-                        pieces.extend([
-                            Piece::Sql("s.search_id from movie_search s where s.search_id > "),
-                            Piece::Number(last),
-                        ]);
-                    } else {
-                        pieces.extend([
-                            Piece::Sql(
-                                "s.search_id from movie_words w cross join movie_search s on s.search_id = w.rowid \
-                                 where w.movie_words match ",
-                            ),
-                            Piece::Text(&words),
-                            Piece::Sql(" and w.rowid > "),
-                            Piece::Number(last),
-                        ]);
-                    }
-                    push_actors(&mut pieces, &filter.actors);
-                    pieces.push(Piece::Sql(if query.everything {
-                        " order by s.search_id"
-                    } else {
-                        " order by w.rowid"
-                    }));
-                    pieces.extend([Piece::Sql(" limit "), Piece::Number(PART as i64)]);
-                    let statement = Pieces::<Row>::new(pieces);
-                    let rows: Vec<Values> = on!(&mut *conn, |db| statement.load(db).await)?;
-                    let count = rows.len();
-                    last = rows.last().map_or(last, |row| row.9);
-                    rows.into_iter().map(candidate).for_each(|candidate| finder.take(&candidate));
-                    if count < PART {
-                        return Ok(());
-                    }
-                    tokio::task::yield_now().await;
-                }
-            }
+            Conn::Postgres(conn) => stream(conn, query, filter, finder).await,
+            conn => read_parts(conn, query, filter, finder).await,
         }
     }
 
@@ -118,6 +62,73 @@ impl Store {
             .load(db)
             .await)
     }
+}
+
+/// PostgreSQL sends the rows as they come.
+async fn stream(
+    conn: &mut PgConn,
+    query: &Query,
+    filter: &MovieFilter,
+    finder: &mut Finder<'_>,
+) -> Result<(), DbError> {
+    let words = on_postgres(query);
+    let mut pieces = begin(query);
+    pieces.push(Piece::Sql("0::bigint from movie_search s where "));
+    if query.everything {
+        pieces.push(Piece::Sql("true"));
+    } else {
+        pieces.extend([Piece::Sql("s.words @@ "), Piece::Text(&words), Piece::Sql("::tsquery")]);
+    }
+    push_actors(&mut pieces, &filter.actors);
+    let limit = conn.limit();
+    let statement = Pieces::<Row>::new(pieces);
+    let mut rows = within(limit, statement.load_stream::<Values>(conn.inner())).await?;
+    while let Some(row) = within(limit, rows.try_next()).await? {
+        finder.take(&candidate(row));
+    }
+    Ok(())
+}
+
+/// SQLite gives part after part: it would otherwise give all at once.
+async fn read_parts(
+    conn: &mut Conn,
+    query: &Query,
+    filter: &MovieFilter,
+    finder: &mut Finder<'_>,
+) -> Result<(), DbError> {
+    let words = on_sqlite(query);
+    let mut last = 0;
+    loop {
+        let mut pieces = begin(query);
+        if query.everything {
+            pieces.push(Piece::Sql("s.search_id from movie_search s where s.search_id > "));
+        } else {
+            let from = "s.search_id from movie_words w cross join movie_search s on s.search_id = w.rowid \
+                        where w.movie_words match ";
+            pieces.extend([Piece::Sql(from), Piece::Text(&words), Piece::Sql(" and w.rowid > ")]);
+        }
+        pieces.push(Piece::Number(last));
+        push_actors(&mut pieces, &filter.actors);
+        pieces.push(Piece::Sql(if query.everything {
+            " order by s.search_id limit "
+        } else {
+            " order by w.rowid limit "
+        }));
+        pieces.push(Piece::Number(PART as i64));
+        let statement = Pieces::<Row>::new(pieces);
+        let rows: Vec<Values> = on!(&mut *conn, |db| statement.load(db).await)?;
+        let count = rows.len();
+        last = rows.last().map_or(last, |row| row.9);
+        rows.into_iter().map(candidate).for_each(|candidate| finder.take(&candidate));
+        if count < PART {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn begin<'a>(query: &Query) -> Vec<Piece<'a>> {
+    vec![Piece::Sql(COLUMNS), Piece::Sql(if query.is_to_be_checked() { OVERVIEW } else { NO_OVERVIEW })]
 }
 
 fn candidate(row: Values) -> Candidate {

@@ -16,7 +16,7 @@ use quartet_chassis::on;
 
 use super::Store;
 use super::filing::replace;
-use super::import::{Row, countries_of, update_row};
+use super::import::{Row, countries_of, update_terms};
 use super::index::index;
 use super::movie::MovieRow;
 use super::pieces::{Piece, Pieces};
@@ -249,11 +249,10 @@ impl Store {
             }
         }
         let countries = countries_of(conn, &movies).await?;
-        let mut docs = Vec::new();
-        for (id, movie) in changed.into_iter().zip(&movies) {
-            update_row(conn, &Row::new(id, movie, &countries), number, &self.clock).await?;
-            docs.push(Doc::new(id, movie));
-        }
+        let rows: Vec<Row<'_>> =
+            changed.into_iter().zip(&movies).map(|(id, movie)| Row::new(id, movie, &countries)).collect();
+        update_terms(conn, &rows, number, &self.clock).await?;
+        let docs: Vec<Doc> = rows.iter().map(|row| Doc::new(row.id, row.movie)).collect();
         index(conn, &docs, true).await?;
         Ok(i64::try_from(docs.len()).unwrap_or(i64::MAX))
     }

@@ -61,6 +61,9 @@ pub enum Conn {
 
 /// Runs one statement on a [`Conn`] of any kind and gives `Result<T, DbError>`:
 /// `on!(conn, |db| account::table.find(id).first(db).await)`.
+///
+/// What depends on the kind (`as_select()`, `as_returning()`) stands inside, and the result's type is written down: without either the
+/// compiler looks for a type without end.
 #[macro_export]
 macro_rules! on {
     ($conn:expr, |$db:ident| $body:expr) => {

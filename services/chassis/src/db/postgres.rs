@@ -79,11 +79,7 @@ impl PgConn {
     }
 
     /// Commits on `Ok`, rolls back on `Err`. A connection that does neither in time is thrown away with its transaction.
-    pub(super) async fn end<T, E: From<DbError>>(
-        mut self,
-        result: Result<T, E>,
-        at_commit: AtCommit,
-    ) -> Result<T, E> {
+    pub(super) async fn end<T, E: From<DbError>>(mut self, result: Result<T, E>, at_commit: AtCommit) -> Result<T, E> {
         let ended = match &result {
             Ok(_) => {
                 at_commit.before();

@@ -20,7 +20,7 @@ use crate::wish::What;
 
 const REGISTRATION_FAILED: &str = "An error occurred during user creation.";
 const REGISTERED: &str = "Thank you for registering. You will receive an email with instructions.";
-const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
+pub(super) const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
 const ACTIVATED: &str = "User account activated successfully.";
 /// What is wrong with a request that proves nothing.
 pub(super) const PROOF: &str = "must not be empty";
@@ -186,29 +186,36 @@ pub(super) async fn noted<T>(
     done
 }
 
-fn challenge(email: &Email, purpose: Purpose) -> What {
+/// The wish for a mail with a link and a code.
+pub(super) fn challenge(email: &Email, purpose: Purpose) -> What {
     What::Challenge { email: email.as_str().to_owned(), purpose }
 }
 
-fn parse_email(text: &str) -> Result<Email, Error> {
+/// The address of a request that has nothing else.
+pub(super) fn parse_email(text: &str) -> Result<Email, Error> {
     let mut fields = Fields::default();
     fields.take("email", Email::parse(text)).ok_or_else(|| fields.into())
 }
 
 pub(super) fn account((row, standing): (AccountRow, Standing)) -> Account {
-    let state = match standing.state {
-        State::Pending => AccountState::Pending,
-        State::Active => AccountState::Active,
-        State::Deactivated => AccountState::Deactivated,
-        State::Suspended => AccountState::Suspended,
-        State::Erasing => AccountState::Erasing,
-    };
     Account {
         account_id: row.id.to_string(),
         email: row.email,
-        state: state.into(),
+        state: AccountState::from(standing.state).into(),
         roles: standing.roles,
         create_time: Some(timestamp(row.create_time)),
         email_verified: row.email_verified,
+    }
+}
+
+impl From<State> for AccountState {
+    fn from(state: State) -> AccountState {
+        match state {
+            State::Pending => AccountState::Pending,
+            State::Active => AccountState::Active,
+            State::Deactivated => AccountState::Deactivated,
+            State::Suspended => AccountState::Suspended,
+            State::Erasing => AccountState::Erasing,
+        }
     }
 }

@@ -99,7 +99,7 @@ async fn watch(store: &Store, mut reader: Reader, sender: &Sender<Message>) -> R
 }
 
 fn change(row: ChangeRow) -> AccountChange {
-    let state = state(row.state).into();
+    let state = AccountState::from(row.state).into();
     let account_id = row.account_id.to_string();
     if row.state == State::Erasing {
         let erasure_id = row.erasure_id.map(|id| id.to_string()).unwrap_or_default();
@@ -115,15 +115,5 @@ fn change(row: ChangeRow) -> AccountChange {
         avatar_media_id: row.avatar_media_id,
         state,
         erasure_id: String::new(),
-    }
-}
-
-fn state(state: State) -> AccountState {
-    match state {
-        State::Pending => AccountState::Pending,
-        State::Active => AccountState::Active,
-        State::Deactivated => AccountState::Deactivated,
-        State::Suspended => AccountState::Suspended,
-        State::Erasing => AccountState::Erasing,
     }
 }

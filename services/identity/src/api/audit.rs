@@ -10,8 +10,7 @@ use quartet_proto::identity::v1::audit_service_server::AuditService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::administrator;
-use super::role::position;
+use super::{administrator, position};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::audit::{AuditFilter, AuditRow};
@@ -34,6 +33,10 @@ impl AuditService for AuditApi {
         let after = fields.take("page_token", position(&request.page_token));
         let account = (!request.account_id.is_empty()).then(|| request.account_id.parse::<Id>());
         let account = account.and_then(|account| fields.take("account_id", account));
+        // PostgreSQL takes no text with a NUL.
+        if request.action.contains('\0') {
+            fields.refuse("action", "must not hold a NUL character");
+        }
         let action = Some(request.action).filter(|action| !action.is_empty());
         let (Some(size), Some(after), true) = (size, after, fields.is_empty()) else {
             return Err(Error::from(fields).into());

@@ -36,7 +36,7 @@ impl DirectoryService for DirectoryApi {
         }
         let request = request.into_inner();
         let prefix = squeeze(&request.name_prefix);
-        let list = NameList::parse(&prefix, request.page_size, &request.page_token, Id::from_bytes([0; 16]))?;
+        let list = NameList::parse(&prefix, request.page_size, &request.page_token, Id::NIL)?;
 
         let mut rows = self.store.users(&list, caller.account_id).await.map_err(Error::from)?;
         let more = rows.len() as i64 > list.size;

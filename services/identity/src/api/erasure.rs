@@ -38,10 +38,10 @@ impl ErasureService for ErasureApi {
     ) -> Result<Response<ReportErasureResponse>, Status> {
         let ServiceCaller(caller) = ServiceCaller::of(&request)?;
         let ReportErasureRequest { erasure_id, context, removed } = request.into_inner();
+        let id = erasure_id.parse().map_err(|_| Error::ErasureNotFound)?;
         if context != caller {
             return Err(Error::ScopeMissing("erasure").into());
         }
-        let id = erasure_id.parse().map_err(|_| Error::ErasureNotFound)?;
         self.store.report_erasure(id, &context, &counts(removed)?).await?;
         Ok(Response::new(ReportErasureResponse {}))
     }

@@ -12,6 +12,7 @@ use quartet_proto::identity::v1::*;
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::Code;
 
+use super::session_view::BEARER;
 use crate::attempts::Attempts;
 use crate::client::{ClientKeys, MINT};
 use crate::error::Error;
@@ -54,7 +55,7 @@ impl Issuer {
             Some(Form::Impersonate(form)) => self.impersonate(&caller()?, form, asked, client).await?,
             None => return Err(asked.without_form()),
         };
-        Ok(IssueTokenResponse { access_token, token_type: "bearer".to_owned(), expires_in_seconds })
+        Ok(IssueTokenResponse { access_token, token_type: BEARER.to_owned(), expires_in_seconds })
     }
 
     /// Of the caller's own session: some of its roles, in one context, not for longer than its own.
@@ -88,7 +89,7 @@ impl Issuer {
         if !by.may(MINT) {
             return Err(Error::ScopeMissing(MINT));
         }
-        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(nobody());
+        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(Id::NIL);
         let terms = asked.terms(Some(Actor::Client(by.name.clone())))?;
         let mut acting = self.store.mint(&by, account_id, terms.expire, client).await?;
         note(Event::TokenMinted, Outcome::Done, Some(acting.owner.pseudonym), client);
@@ -106,7 +107,7 @@ impl Issuer {
     ) -> Result<Token, Error> {
         let actor = administrator(caller)?;
         asked.stay_within(caller);
-        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(nobody());
+        let account_id = asked.fields.take("account_id", form.account_id.parse()).unwrap_or(Id::NIL);
         let reason = asked.fields.take("reason", reason(&form.reason)).unwrap_or_default();
         let minutes = asked.minutes(self.store.now());
         let terms = asked.terms(Some(actor))?;
@@ -119,7 +120,7 @@ impl Issuer {
     /// The client whose key it is. An unknown one takes as long as a known one and answers the same.
     async fn authenticate(&self, form: &MintToken, client: &Client) -> Result<ClientRow, Error> {
         let attempt = self.attempts.client_key(client).await?;
-        let id = form.client_id.parse().unwrap_or(nobody());
+        let id = form.client_id.parse().unwrap_or(Id::NIL);
         let row = match self.store.client(id).await {
             Ok(row) => row,
             Err(error) => {
@@ -182,11 +183,6 @@ impl Asked {
         self.fields.refuse("form", "must be one of `narrow`, `mint` and `impersonate`");
         self.fields.into()
     }
-}
-
-/// The id that nothing has.
-fn nobody() -> Id {
-    Id::from_bytes([0; 16])
 }
 
 fn life(seconds: i32) -> Result<TimeDelta, String> {

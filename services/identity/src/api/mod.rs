@@ -20,6 +20,8 @@ pub mod session;
 pub mod session_view;
 
 use quartet_chassis::caller::{Caller, Client, Operator};
+use quartet_chassis::id::Id;
+use quartet_chassis::page;
 use tonic::Request;
 
 use crate::error::Error;
@@ -36,4 +38,10 @@ fn administrator<T>(request: &Request<T>) -> Result<Doer, tonic::Status> {
         return Err(Error::ActorRefused.into());
     }
     Ok(Doer { actor: Actor::Account(caller.account_id), client })
+}
+
+/// Where a page begins: behind the row that the page before ended with.
+fn position(token: &str) -> Result<Option<Id>, &'static str> {
+    let text: Option<String> = page::decode(token)?;
+    text.map(|text| text.parse()).transpose().map_err(|_| page::NOT_A_TOKEN)
 }

@@ -8,7 +8,7 @@ use quartet_proto::identity::v1::*;
 use tonic::{Request, Response};
 
 use super::account::account;
-use super::administrator;
+use super::{administrator, position};
 use crate::email::Email;
 use crate::error::Error;
 use crate::role::{self, ROLES};
@@ -143,12 +143,6 @@ impl RoleApi {
         security::note_act(event, outcome, &actor, subject, &doer.client);
         done.map(account)
     }
-}
-
-/// Where a page begins: behind the id that the page before ended with.
-pub(super) fn position(token: &str) -> Result<Option<Id>, &'static str> {
-    let text: Option<String> = page::decode(token)?;
-    text.map(|text| text.parse()).transpose().map_err(|_| page::NOT_A_TOKEN)
 }
 
 fn filter(request: &ListAccountsRequest, fields: &mut Fields) -> AccountFilter {

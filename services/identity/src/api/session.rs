@@ -10,8 +10,10 @@ use quartet_proto::identity::v1::session_service_server::SessionService;
 use quartet_proto::identity::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::account::{INSTRUCTIONS, challenge, parse_email};
 use super::issue_token::Issuer;
-use super::session_view::{Tokens, device_name, position, session_id, session_page, sign_in_proof};
+use super::position;
+use super::session_view::{BEARER, Tokens, device_name, session_id, session_page, sign_in_proof};
 use crate::authenticate::Authenticator;
 use crate::challenge::{Proof, Purpose};
 use crate::device::Device;
@@ -25,11 +27,8 @@ use crate::store::Store;
 use crate::store::account::{AccountRow, Standing, State};
 use crate::store::session::{Beginning, Begun, Refreshed, SessionRow};
 use crate::token::Subject;
-use crate::wish::What;
 
 const SIGN_IN_FAILED: &str = "An error occurred while processing the request.";
-const INSTRUCTIONS: &str = "If you are registered, you will receive an email with instructions.";
-const BEARER: &str = "bearer";
 /// Ways to show who one is, RFC 8176.
 const PASSWORD: &str = "pwd";
 const MAILED: &str = "otp";
@@ -75,11 +74,8 @@ impl SessionService for SessionApi {
         request: Request<RequestSignInCodeRequest>,
     ) -> Result<Response<RequestSignInCodeResponse>, Status> {
         let client = Client::of(&request);
-        let mut fields = Fields::default();
-        let email = fields.take("email", Email::parse(&request.into_inner().email));
-        let Some(email) = email else { return Err(Error::from(fields).into()) };
-        let what = What::Challenge { email: email.as_str().to_owned(), purpose: Purpose::SignIn };
-        self.store.wish(what, &client).await?;
+        let email = parse_email(&request.into_inner().email)?;
+        self.store.wish(challenge(&email, Purpose::SignIn), &client).await?;
         Ok(Response::new(RequestSignInCodeResponse { message: INSTRUCTIONS.to_owned() }))
     }
 

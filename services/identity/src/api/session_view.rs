@@ -10,6 +10,8 @@ use crate::challenge::Proof;
 use crate::error::Error;
 use crate::store::session::SessionRow;
 
+/// The type of every access token.
+pub const BEARER: &str = "bearer";
 /// The most characters of what a person calls a device.
 const DEVICE_NAME: usize = 100;
 
@@ -39,12 +41,6 @@ pub fn sign_in_proof(fields: &mut Fields, proof: Option<sign_in_with_code_reques
         Some(Wire::Code(code)) => fields.take("code", Proof::parse(code)).map(|code| (code, false)),
         None => fields.take("token", Err("must not be empty")),
     }
-}
-
-/// Where a page begins: behind the session that the page before ended with.
-pub fn position(token: &str) -> Result<Option<Id>, &'static str> {
-    let text: Option<String> = page::decode(token)?;
-    text.map(|text| text.parse()).transpose().map_err(|_| page::NOT_A_TOKEN)
 }
 
 /// The page that follows from one row more than it has.

@@ -15,14 +15,12 @@ use crate::challenge::Purpose;
 use crate::email::Email;
 use crate::error::Error;
 use crate::notice::Notice;
+use crate::profile::NAMELESS;
 use crate::role;
 use crate::schema::{account, account_role, challenge, profile};
 
 /// A registration that is not activated in this time is forgotten.
 pub const PENDING_LIFE: TimeDelta = TimeDelta::hours(24);
-
-/// Who has no name comes last in the directory.
-pub const NAMELESS: &str = "\u{10ffff}";
 
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +161,14 @@ impl Store {
         Ok(standing(conn, id).await?.map(|standing| (row, standing)))
     }
 
+    /// What logs call an account.
+    pub async fn pseudonym(&self, account_id: Id) -> Result<Option<Id>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let query = account::table.find(account_id).select(account::pseudonym);
+        let found: Option<Id> = on!(conn, |db| query.first(db).await.optional())?;
+        Ok(found)
+    }
+
     /// Makes an administrator: of a new account, or of the one with this address, which gets the password and loses its sessions.
     /// Answers the account, and whether it is new.
     pub async fn create_administrator(
@@ -223,6 +229,12 @@ impl Store {
                 on!(conn, |db| diesel::delete(dead).execute(db).await)
             })
             .await
+    }
+
+    /// Holds an account's row until the transaction ends. Whoever writes its profile does so behind this.
+    pub(super) async fn hold_account(&self, conn: &mut Conn, account_id: Id) -> Result<Option<String>, DbError> {
+        let same = diesel::update(account::table.find(account_id)).set(account::state.eq(account::state));
+        on!(conn, |db| same.returning(account::state).get_result(db).await.optional())
     }
 
     /// Whether another mail with a link may go to the account in this hour; counts it.

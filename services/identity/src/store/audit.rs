@@ -77,7 +77,7 @@ impl Store {
         count: i64,
     ) -> Result<(Vec<AuditRow>, HashMap<Id, Id>), Error> {
         let conn = &mut self.db.read().await?;
-        let last = after.unwrap_or(Id::from_bytes([0xff; 16]));
+        let last = after.unwrap_or(Id::MAX);
         let action = filter.action.as_deref().unwrap_or_default();
         let page = audit_event::table.filter(audit_event::id.lt(last)).order(audit_event::id.desc()).limit(count);
         let page = page.filter(audit_event::action.eq(action).or(action.into_sql::<Text>().eq("")));
@@ -132,7 +132,7 @@ impl Store {
             audit_event::actor.eq(label(act.actor)),
             audit_event::actor_pseudonym.eq(actor_pseudonym),
             audit_event::subject_pseudonym.eq(subject_pseudonym),
-            audit_event::client_address.eq(act.client.address.map(|address| address.to_string()).unwrap_or_default()),
+            audit_event::client_address.eq(act.client.address_text()),
             audit_event::user_agent.eq(&act.client.user_agent),
             audit_event::request_id.eq(&act.client.request_id),
             audit_event::details.eq(serde_json::to_string(&act.details).map_err(Error::defect)?),

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::Store;
 use super::account::{AccountRow, State, account_by_email, account_by_id};
+use super::lease::lock;
 use crate::challenge::{Bond, FAILURES_PER_DAY, Proof, Purpose, Secrets, TRIES, expiry, matches};
 use crate::email::Email;
 use crate::error::Error;
@@ -207,6 +208,7 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let Some((account, row)) = self.find_challenge(conn, email, purpose).await? else {
+                    self.count_nothing(conn, email).await?;
                     return Ok::<_, Error>(None);
                 };
                 let counted = self.count_try(conn, &row).await?;
@@ -217,6 +219,17 @@ impl Store {
             matches(&row.code_hash, &self.marker.code(account.bond(purpose), row.id, code.expose()))
         };
         Ok(counted.filter(right))
+    }
+
+    /// Writes as much as the count of a try does, where there is none to count: how long the answer takes must not tell whether an
+    /// address has an account (S-10). Those who try at one address wait for each other, as they do at an account.
+    async fn count_nothing(&self, conn: &mut Conn, email: &Email) -> Result<(), DbError> {
+        let part = email.key().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        // An account, its challenge, and the account again.
+        for _ in 0..3 {
+            lock(conn, &format!("nobody {part}"), self.now()).await?;
+        }
+        Ok(())
     }
 
     /// Takes a counted try back that turned out right, from the account's count; the challenge's stands.
@@ -283,4 +296,26 @@ fn due(account: &AccountRow, purpose: Purpose) -> Option<Purpose> {
 /// Whether a registration has no password that counts, so that it is had by setting one alone.
 fn is_nobodys(account: &AccountRow) -> bool {
     account.state == State::Pending && account.password_hash.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::lease;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn s10_a_try_at_nobody_is_written_like_one_at_somebody() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::in_folder(folder.path()).await?;
+        let proof = Proof::parse("1234567".to_owned()).map_err(anyhow::Error::msg)?;
+        for number in 0..600 {
+            let nobody = Email::parse(&format!("nobody{number}@example.com"))?;
+            assert!(store.try_code(&nobody, &proof, Purpose::Reset).await?.is_none());
+        }
+        let conn = &mut store.db.read().await?;
+        let written = lease::table.filter(lease::name.like("nobody %")).count();
+        let written: i64 = on!(conn, |db| written.get_result(db).await)?;
+        assert!((1..=256).contains(&written), "{written}");
+        Ok(())
+    }
 }

@@ -52,7 +52,7 @@ impl Store {
                 return Ok((row, false));
             }
         }
-        let user_agent = client.user_agent.chars().take(256).collect();
+        let user_agent = client.user_agent.clone();
         let row = DeviceRow { id: Id::new(&self.clock), account_id, user_agent, create_time: now, last_use_time: now };
         on!(conn, |db| diesel::insert_into(device::table).values(&row).execute(db).await)?;
         self.forget_devices(conn, account_id).await?;
@@ -74,7 +74,7 @@ impl Store {
             keep = device.flatten();
         }
         // No device has the nil id.
-        let keep = keep.unwrap_or(Id::from_bytes([0; 16]));
+        let keep = keep.unwrap_or(Id::NIL);
         let others = device::table.filter(device::account_id.eq(account_id)).filter(device::id.ne(keep));
         on!(conn, |db| diesel::delete(others).execute(db).await).map(drop)
     }

@@ -9,7 +9,6 @@ use tokio::sync::futures::Notified;
 
 use super::Store;
 use super::account::State;
-use super::lease::lock;
 use crate::schema::{account, erasure, feed, profile};
 
 /// The feed of accounts.
@@ -64,19 +63,6 @@ impl Store {
             erasure::id.nullable(),
         ));
         on!(conn, |db| query.load(db).await)
-    }
-
-    /// Makes administrative acts wait for each other until the transaction ends. Whoever must be sure that nobody else does one meanwhile
-    /// (the last administrator!) takes it before anything else. It is not the row that [`publish`](Self::publish) changes: that one is
-    /// taken last, behind an account's row and its profile's, and two that took these in another order would wait for each other.
-    pub(super) async fn lock_administration(&self, conn: &mut Conn) -> Result<(), DbError> {
-        lock(conn, "administration", self.now()).await
-    }
-
-    /// Holds an account's row until the transaction ends. Whoever writes its profile does so behind this.
-    pub(super) async fn hold_account(&self, conn: &mut Conn, account_id: Id) -> Result<Option<String>, DbError> {
-        let same = diesel::update(account::table.find(account_id)).set(account::state.eq(account::state));
-        on!(conn, |db| same.returning(account::state).get_result(db).await.optional())
     }
 
     /// Gives the change of an account that this transaction has made its number in the feed. The last thing that a transaction does:

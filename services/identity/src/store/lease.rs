@@ -35,7 +35,7 @@ impl Store {
 
 /// Makes every other transaction that asks for the same name wait for the end of this one.
 pub(super) async fn lock(conn: &mut Conn, name: &str, now: Time) -> Result<(), DbError> {
-    let row = (lease::name.eq(name), lease::holder.eq(Id::from_bytes([0; 16])), lease::expire_time.eq(now));
+    let row = (lease::name.eq(name), lease::holder.eq(Id::NIL), lease::expire_time.eq(now));
     on!(conn, |db| {
         diesel::insert_into(lease::table)
             .values(row)

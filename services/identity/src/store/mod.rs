@@ -115,7 +115,9 @@ impl Store {
         let clock = Clock::movable(&folder.join("clock"))?;
         let auth = quartet_chassis::auth::Auth::new(clock.clone(), b"test");
         let parts = Parts {
-            throttle: quartet_chassis::throttle::Throttle::Local(quartet_chassis::throttle::LocalThrottle::new(clock.clone())),
+            throttle: quartet_chassis::throttle::Throttle::Local(quartet_chassis::throttle::LocalThrottle::new(
+                clock.clone(),
+            )),
             clock,
             master: quartet_chassis::crypt::MasterKey::parse(&"ab".repeat(32))?,
             bus: Bus::Local(auth.revocations().clone()),

@@ -20,6 +20,7 @@ use super::account::{
     AccountRow, PENDING_LIFE, Standing, State, account_by_email, account_by_id, insert_role, standing,
 };
 use super::audit::{Act, Actor, Doer};
+use super::lease::lock;
 use crate::email::Email;
 use crate::error::Error;
 use crate::notice::Notice;
@@ -51,7 +52,7 @@ impl Store {
     ) -> Result<Vec<(AccountRow, Standing)>, DbError> {
         let now = self.now();
         let conn = &mut self.db.read().await?;
-        let last = after.unwrap_or(Id::from_bytes([0xff; 16]));
+        let last = after.unwrap_or(Id::MAX);
         let states = filter.state.map_or(State::ALL.to_vec(), |state| vec![state]);
         let states: Vec<&str> = states.into_iter().map(State::as_str).collect();
         // Whom everybody knows by the role that all have, nobody has to be asked for.
@@ -169,6 +170,13 @@ impl Store {
         let own: Option<Id> = on!(conn, |db| own.first(db).await.optional())?;
         let others: Option<Id> = on!(conn, |db| others.first(db).await.optional())?;
         if own.is_some() && others.is_none() { Err(Error::LastAdministrator) } else { Ok(()) }
+    }
+
+    /// Makes administrative acts wait for each other until the transaction ends. Whoever must be sure that nobody else does one meanwhile
+    /// (the last administrator!) takes it before anything else. It is not the row that [`publish`](Self::publish) changes: that one is
+    /// taken last, behind an account's row and its profile's, and two that took these in another order would wait for each other.
+    pub(super) async fn lock_administration(&self, conn: &mut Conn) -> Result<(), DbError> {
+        lock(conn, "administration", self.now()).await
     }
 
     /// Begins the transaction of an administrative act: waits for the others, and refuses an account that is no administrator any more,

@@ -139,6 +139,8 @@ impl Store {
     ) -> Result<Option<Option<Time>>, DbError> {
         let hash = renewed_hash.unwrap_or_else(|| owner.password_hash.clone());
         let same = account::table.find(owner.id).filter(account::password_hash.eq(&owner.password_hash));
+        // Who has shown that they read an address's mail has shown nothing any more once the account has moved away from it.
+        let same = same.filter(account::email_key.eq(&owner.email_key));
         let same = same.filter(account::state.eq(State::Active.as_str()));
         let update = diesel::update(same).set(account::password_hash.eq(hash)).returning(account::sign_in_time);
         let held: Option<Option<Time>> = on!(conn, |db| update.get_result(db).await.optional())?;
@@ -160,8 +162,8 @@ impl Store {
             expire_time: now + life,
             last_use_time: now,
             create_time: now,
-            client_address: client.address.map(|address| address.to_string()).unwrap_or_default(),
-            user_agent: client.user_agent.chars().take(256).collect(),
+            client_address: client.address_text(),
+            user_agent: client.user_agent.clone(),
             device_id: None,
             device_name: beginning.device_name.clone(),
             amr: beginning.amr.to_owned(),
@@ -230,28 +232,20 @@ impl Store {
     pub async fn sessions(&self, account_id: Id, after: Option<Id>, count: i64) -> Result<Vec<SessionRow>, DbError> {
         let now = self.now();
         let conn = &mut self.db.read().await?;
-        let last = after.unwrap_or(Id::from_bytes([0xff; 16]));
+        let last = after.unwrap_or(Id::MAX);
         let query = session::table.filter(session::account_id.eq(account_id)).filter(session::id.lt(last));
         let query = query.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
         let query = query.order(session::id.desc()).limit(count);
         on!(conn, |db| query.select(SessionRow::as_select()).load(db).await)
     }
 
-    /// The owner's address and state behind a live session.
+    /// A live session, and the account that it belongs to.
     pub async fn session_owner(&self, id: Id) -> Result<Option<(AccountRow, SessionRow)>, DbError> {
         let now = self.now();
         let conn = &mut self.db.read().await?;
         let query = session::table.inner_join(account::table).filter(session::id.eq(id));
         let query = query.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
         on!(conn, |db| query.select((AccountRow::as_select(), SessionRow::as_select())).first(db).await.optional())
-    }
-
-    /// What logs call an account.
-    pub async fn pseudonym(&self, account_id: Id) -> Result<Option<Id>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let query = account::table.find(account_id).select(account::pseudonym);
-        let found: Option<Id> = on!(conn, |db| query.first(db).await.optional())?;
-        Ok(found)
     }
 
     /// Ends one of an account's sessions. False when it has no such session.
@@ -303,7 +297,7 @@ impl Store {
         keep: Option<Id>,
     ) -> Result<Vec<Target>, DbError> {
         // No session has the nil id.
-        let keep = keep.unwrap_or(Id::from_bytes([0; 16]));
+        let keep = keep.unwrap_or(Id::NIL);
         let others = session::table.filter(session::account_id.eq(account_id)).filter(session::id.ne(keep));
         let ended: Vec<Id> = on!(conn, |db| diesel::delete(others).returning(session::id).get_results(db).await)?;
         Ok(ended.into_iter().map(Target::Session).collect())
@@ -398,6 +392,22 @@ mod tests {
         }
         let ids: Vec<Id> = store.sessions(ada.id, None, 1000).await?.iter().map(|row| row.id).collect();
         assert_eq!((ids.len(), ids.contains(&own.id), ids.contains(&first.id)), (101, true, false));
+        Ok(())
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn s13_the_mail_of_an_address_that_was_left_starts_no_session() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::in_folder(folder.path()).await?;
+        let (ada, moved) = (Email::parse("ada@example.com")?, Email::parse("moved@example.com")?);
+        let before = store.register(&ada, "hash", State::Active).await?;
+        let change = async |conn: &mut Conn| {
+            let address = (account::email.eq(moved.as_str()), account::email_key.eq(moved.key()));
+            on!(conn, |db| diesel::update(account::table.find(before.id)).set(address).execute(db).await)
+        };
+        store.db.transaction(change).await?;
+        assert!(store.start_session(&before, Beginning::default(), &Client::default()).await?.is_none());
+        let after = store.account_by_email(&moved).await?.ok_or_else(|| anyhow::anyhow!("no account"))?;
+        assert!(store.start_session(&after, Beginning::default(), &Client::default()).await?.is_some());
         Ok(())
     }
 }

@@ -177,7 +177,7 @@ async fn deactivate(stage: &mut Stage) {
     stage.done(outcome, &["TOKEN_REVOKED", "TOKEN_INVALID", "SESSION_REVOKED"]);
     let refused = refusal(stage.world.try_sign_in(&person.email, PASSWORD).await);
     assert_eq!(refused.reason, "ACCOUNT_DISABLED");
-    refusal(person.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&person).await;
     assert_eq!(stage.count(&person.email, "Your account was deactivated").await, 1);
 }
 
@@ -215,7 +215,7 @@ async fn delete(stage: &mut Stage) {
         .call("AccountService/DeleteAccount", async |world| person.accounts(world).delete_account(asked.clone()).await)
         .await;
     let begun = stage.done(outcome, &["TOKEN_REVOKED", "TOKEN_INVALID", "SESSION_REVOKED"]);
-    refusal(person.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&person).await;
     refusal(stage.world.try_sign_in(&person.email, PASSWORD).await);
     if let Some(DeleteAccountResponse { erasure_id, secret }) = begun {
         let mut erasures = ErasureServiceClient::new(stage.world.channel());

@@ -83,7 +83,7 @@ async fn suspend(stage: &mut Stage) {
         })
         .await;
     stage.done(outcome, &[]);
-    refusal(person.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&person).await;
     let refused = refusal(stage.world.try_sign_in(&person.email, PASSWORD).await);
     assert_eq!(refused.reason, "ACCOUNT_DISABLED");
     assert_eq!(stage.count(&person.email, "Your account was suspended").await, 1);

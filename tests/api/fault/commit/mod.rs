@@ -55,6 +55,8 @@ struct Stage {
     leased: bool,
     /// Whether this kind of installation has no such call: on PostgreSQL a command works past the servers.
     absent: bool,
+    /// Whose token shows that the process is back.
+    probe: String,
     admin: Option<String>,
 }
 
@@ -62,7 +64,8 @@ impl Stage {
     async fn set() -> Stage {
         let world = World::lone(&[]).await;
         let (crashed, leased, absent) = (false, false, false);
-        Stage { world, fault: Fault::Unspecified, skip: 0, crashed, leased, absent, admin: None }
+        let probe = world.activated("probe").await.email;
+        Stage { world, fault: Fault::Unspecified, skip: 0, crashed, leased, absent, probe, admin: None }
     }
 
     /// Plays a case at each commit of its rpc, until there is none that the crash could come at. Answers how many there were.
@@ -145,6 +148,10 @@ impl Stage {
     async fn revive(&mut self) {
         self.world.process().revive().await;
         (self.crashed, self.leased) = (true, true);
+        // On PostgreSQL the lease of the dead process on telling revocations has to end before any token counts again.
+        let probe = self.world.sign_in(&self.probe, PASSWORD).await;
+        eventually("tokens count", async || probe.accounts(&self.world).get_me(GetMeRequest {}).await.ok().map(drop))
+            .await;
     }
 
     /// The answer, or nothing where the call was refused for one of these reasons after a crash: the first call has done it.
@@ -185,6 +192,14 @@ impl Stage {
         let admin = self.world.admin().await;
         self.admin = Some(admin.email.clone());
         admin
+    }
+
+    /// Somebody's token counts no more. What a process has committed and not yet told when it ended, the next one with its lease tells.
+    async fn is_out(&self, person: &Person) {
+        eventually("the token counts no more", async || {
+            person.accounts(&self.world).get_me(GetMeRequest {}).await.err().map(drop)
+        })
+        .await;
     }
 
     /// How many sessions somebody has.

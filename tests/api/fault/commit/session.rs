@@ -118,7 +118,7 @@ async fn refresh_reused(stage: &mut Stage) {
         stage.call("SessionService/Refresh", async |world| world.sessions().refresh(asked.clone()).await).await;
     let refused = outcome.expect_err("a spent token");
     assert!(["REFRESH_TOKEN_REUSED", "REFRESH_TOKEN_NOT_FOUND"].contains(&refused.reason.as_str()), "{refused:?}");
-    refusal(person.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&person).await;
     assert_eq!(stage.count(&person.email, "A session of yours was ended").await, 1);
 }
 
@@ -128,7 +128,7 @@ async fn sign_out(stage: &mut Stage) {
         .call("SessionService/SignOut", async |world| person.sessions(world).sign_out(SignOutRequest {}).await)
         .await;
     stage.done(outcome, &ENDED);
-    refusal(person.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&person).await;
     refusal(stage.world.try_refresh(&person.refresh_token).await);
 }
 
@@ -140,7 +140,7 @@ async fn revoke_session(stage: &mut Stage) {
         .call("SessionService/RevokeSession", async |world| person.sessions(world).revoke_session(asked.clone()).await)
         .await;
     stage.done(outcome, &["SESSION_NOT_FOUND"]);
-    refusal(other.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&other).await;
     assert_eq!(stage.sessions(&person).await, 1);
 }
 
@@ -153,7 +153,7 @@ async fn revoke_all(stage: &mut Stage) {
         .await;
     let count = stage.done(outcome, &[]).unwrap().revoked_count;
     assert!(count == 1 || stage.crashed && count == 0, "{count}");
-    refusal(other.accounts(&stage.world).get_me(GetMeRequest {}).await);
+    stage.is_out(&other).await;
     assert_eq!(stage.sessions(&person).await, 1);
 }
 
