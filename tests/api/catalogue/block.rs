@@ -96,10 +96,15 @@ async fn k6_a_block_changes_as_the_mask_says_if_it_is_the_one_that_was_seen() {
     let section_id = section(&school).await.section_id;
     let made = school.lesson(&section_id, "One").await;
     let named = ContentBlock { block_id: made.block_id.clone(), ..Default::default() };
-    let given = ContentBlock { title: "Two".to_owned(), content: "new".to_owned(), etag: made.etag.clone(), ..named.clone() };
+    let given =
+        ContentBlock { title: "Two".to_owned(), content: "new".to_owned(), etag: made.etag.clone(), ..named.clone() };
     let changed = update(clients, given.clone(), &["content"]).await.unwrap();
-    let expected =
-        ContentBlock { content: "new".to_owned(), etag: changed.etag.clone(), update_time: changed.update_time, ..made };
+    let expected = ContentBlock {
+        content: "new".to_owned(),
+        etag: changed.etag.clone(),
+        update_time: changed.update_time,
+        ..made
+    };
     assert_eq!(changed, expected);
     assert_eq!(refusal(update(clients, given, &["title"]).await).is(), (Code::Aborted, "ETAG_STALE"));
     let url = ContentBlock { url: "https://example.com".to_owned(), ..named.clone() };
@@ -136,7 +141,9 @@ async fn k6_s33_answers_never_leave_for_students() {
             assert_eq!((&question.text, question.points), (&full.text, full.points));
             let (kind, full) = (question.kind.clone().unwrap(), full.kind.unwrap());
             let expected = match full {
-                question::Kind::SingleChoice(full) => question::Kind::SingleChoice(SingleChoice { answer: None, ..full }),
+                question::Kind::SingleChoice(full) => {
+                    question::Kind::SingleChoice(SingleChoice { answer: None, ..full })
+                }
                 question::Kind::MultipleChoice(full) => {
                     question::Kind::MultipleChoice(MultipleChoice { answers: Vec::new(), ..full })
                 }

@@ -16,8 +16,12 @@ async fn create(clients: &Clients, course: Course, key: &str) -> Result<Course, 
 }
 
 async fn found(clients: &Clients, title_prefix: &str, scope: CourseScope) -> Vec<String> {
-    let request =
-        ListCoursesRequest { title_prefix: title_prefix.to_owned(), scope: scope.into(), page_size: 2, ..Default::default() };
+    let request = ListCoursesRequest {
+        title_prefix: title_prefix.to_owned(),
+        scope: scope.into(),
+        page_size: 2,
+        ..Default::default()
+    };
     let mut titles = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -107,7 +111,9 @@ async fn k4_a_change_is_what_the_mask_names_of_the_state_that_was_seen() {
     assert_eq!(update(clients, same, &["description"]).await.unwrap(), changed, "nothing changes");
     let stale = DeleteCourseRequest { course_id: made.course_id.clone(), etag: made.etag };
     assert_eq!(refusal(clients.courses().delete_course(stale).await).is(), (Code::Aborted, "ETAG_STALE"));
-    for (paths, fields) in [(vec![], ["update_mask"]), (vec!["state"], ["update_mask"]), (vec!["title"], ["course.title"])] {
+    for (paths, fields) in
+        [(vec![], ["update_mask"]), (vec!["state"], ["update_mask"]), (vec!["title"], ["course.title"])]
+    {
         assert_eq!(refusal(update(clients, named(&made.course_id), &paths).await).fields, fields, "{paths:?}");
     }
 }
@@ -124,7 +130,8 @@ async fn k4_a_code_is_asked_for_by_its_policy_and_told_to_teachers_alone() {
         ..named(&course.course_id)
     };
     let both = ["enrolment_policy", "enrolment_code"];
-    for wrong in [update(clients, change(code, ""), &both[..1]).await, update(clients, change(0, "secret"), &both[1..]).await]
+    for wrong in
+        [update(clients, change(code, ""), &both[..1]).await, update(clients, change(0, "secret"), &both[1..]).await]
     {
         assert_eq!(refusal(wrong).fields, ["course.enrolment_code"]);
     }
@@ -156,7 +163,8 @@ async fn k4_the_same_key_answers_the_same_course_for_a_day() {
     assert_ne!(create(&school.admin.clients, given.clone(), "one").await.unwrap().course_id, made.course_id);
     // Those who ask at the same time get the same one, too.
     let parallel: Vec<_> = (0..8).map(|_| create(clients, given.clone(), "three")).collect();
-    let mut ids: Vec<_> = futures_util::future::join_all(parallel).await.into_iter().map(|c| c.unwrap().course_id).collect();
+    let mut ids: Vec<_> =
+        futures_util::future::join_all(parallel).await.into_iter().map(|c| c.unwrap().course_id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
 }
@@ -335,7 +343,8 @@ async fn s35_a_mutated_token_of_courses_is_refused_or_gives_a_page() {
     }
     let clients = school.world.anonymous();
     let request = ListCoursesRequest { title_prefix: marker, page_size: 1, ..Default::default() };
-    let token = clients.courses().list_courses(request.clone()).await.unwrap().into_inner().next_page_token.into_bytes();
+    let token =
+        clients.courses().list_courses(request.clone()).await.unwrap().into_inner().next_page_token.into_bytes();
     for place in 0..token.len() {
         for letter in *b"Az9-'" {
             let mut mutated = token.clone();
@@ -353,7 +362,10 @@ async fn s35_a_mutated_token_of_courses_is_refused_or_gives_a_page() {
         ListCoursesRequest { page_size: -1, page_token: String::new(), ..request.clone() },
         ListCoursesRequest { scope: 9, page_token: String::new(), ..request },
     ] {
-        assert_eq!(refusal(clients.courses().list_courses(other).await).is(), (Code::InvalidArgument, "FIELDS_INVALID"));
+        assert_eq!(
+            refusal(clients.courses().list_courses(other).await).is(),
+            (Code::InvalidArgument, "FIELDS_INVALID")
+        );
     }
 }
 

@@ -2,8 +2,8 @@
 //! another state, a place that there is not, a person whom nobody knows.
 
 use super::school::{
-    Member, School, full_quiz, get_course, make_block, make_section, mask, published_lesson, published_section, sections,
-    set_state,
+    Member, School, full_quiz, get_course, make_block, make_section, mask, published_lesson, published_section,
+    sections, set_state,
 };
 use crate::harness::prelude::*;
 
@@ -73,7 +73,11 @@ impl Scene {
             courses.get_course(GetCourseRequest { course_id: course_id.clone() }),
             courses.update_course(UpdateCourseRequest { course: Some(course), update_mask: update_mask.clone() }),
             courses.delete_course(DeleteCourseRequest { course_id: course_id.clone(), etag: etag.clone() }),
-            courses.set_course_state(SetCourseStateRequest { course_id: course_id.clone(), state, etag: String::new() }),
+            courses.set_course_state(SetCourseStateRequest {
+                course_id: course_id.clone(),
+                state,
+                etag: String::new()
+            }),
             courses.export_course(ExportCourseRequest { course_id: course_id.clone() }),
             teachers.list_teachers(ListTeachersRequest { course_id: course_id.clone(), ..Default::default() }),
             teachers.add_teacher(AddTeacherRequest { course_id: course_id.clone(), account_id: nobody.clone() }),
@@ -149,7 +153,17 @@ async fn k9_s32_a_draft_is_its_teachers_alone() {
     for line in table.lines() {
         let cells: Vec<&str> = line.split(' ').collect();
         assert!(cells[1..4].iter().all(|cell| cell.ends_with("_NOT_FOUND")), "{line}");
-        assert!(cells[5..].iter().all(|cell| [".", "ETAG_STALE", "FIELDS_INVALID", "PERSON_NOT_FOUND", "COURSE_RIGHT_MISSING"].contains(cell)), "{line}");
+        assert!(
+            cells[5..].iter().all(|cell| [
+                ".",
+                "ETAG_STALE",
+                "FIELDS_INVALID",
+                "PERSON_NOT_FOUND",
+                "COURSE_RIGHT_MISSING"
+            ]
+            .contains(cell)),
+            "{line}"
+        );
     }
 }
 
@@ -188,7 +202,9 @@ async fn k9_s32_what_is_a_draft_in_a_published_course_is_its_teachers_alone() {
             scene.section_id = section_id;
         }
         let table = scene.table().await;
-        for line in table.lines().filter(|line| line.contains("block") && !line.contains("list_") && !line.contains("order")) {
+        for line in
+            table.lines().filter(|line| line.contains("block") && !line.contains("list_") && !line.contains("order"))
+        {
             let cells: Vec<&str> = line.split(' ').collect();
             if section_id.is_none() && line.starts_with("create") {
                 continue;
