@@ -36,7 +36,7 @@ async fn every_answer_has_the_id_of_its_request() {
 async fn s61_nobody_tells_the_services_who_they_are_by_a_header() {
     let world = World::shared().await;
     let ada = world.activated("ada").await;
-    let mut asked = Request::new(SignInRequest { email: ada.email, password: ada.password });
+    let mut asked = Request::new(SignInRequest { email: ada.email, password: ada.password, ..Default::default() });
     for (name, value) in [
         ("quartet-client-address", "203.0.113.9"),
         ("quartet-gateway-token", "x"),

@@ -72,7 +72,11 @@ async fn i24_an_installation_sends_the_activation_mail_by_smtp_and_its_code_acti
     }
     let asked = ActivateRequest { email: email.clone(), proof: mail.code() };
     clients.accounts().activate(asked).await.unwrap();
-    clients.sessions().sign_in(SignInRequest { email, password: PASSWORD.to_owned() }).await.unwrap();
+    clients
+        .sessions()
+        .sign_in(SignInRequest { email, password: PASSWORD.to_owned(), ..Default::default() })
+        .await
+        .unwrap();
     assert!(!installed.folder.path().join("data/mail").exists(), "no mail lies about in a folder");
 }
 
