@@ -187,7 +187,7 @@ impl School {
             told.push(match student.progress(&self.course, "").await {
                 Ok(GetProgressResponse { progress, .. }) => {
                     let far = progress.unwrap();
-                    let average = far.average_grade.map(|grade| format!("{grade:.6}")).unwrap_or_default();
+                    let average = far.average_grade.map_or("-".to_owned(), |grade| format!("{grade:.6}"));
                     format!("{}/{} {} {average}", far.completed_blocks, far.total_blocks, far.completed)
                 }
                 Err(_) => "away".to_owned(),
@@ -242,7 +242,7 @@ impl School {
             let completed = keys.iter().filter(|key| done.contains(key) || passed.contains(key)).count();
             let own_grades: Vec<f64> = keys.iter().filter_map(|key| grade.get(key)).copied().collect();
             let average = own_grades.iter().sum::<f64>() / own_grades.len() as f64;
-            let average = if own_grades.is_empty() { String::new() } else { format!("{average:.6}") };
+            let average = if own_grades.is_empty() { "-".to_owned() } else { format!("{average:.6}") };
             let over = !keys.is_empty() && completed == keys.len();
             let over = match said.iter().find(|line| line.starts_with(&own)) {
                 Some(line) => line.ends_with("true"),
@@ -294,7 +294,47 @@ async fn k4_k5_k6_k7_k8_x20_progress_is_what_the_rows_say_after_anything() {
         }
     }
     let happened: Vec<String> = counts.into_iter().map(|(what, count)| format!("{what}: {count}")).collect();
-    insta::assert_snapshot!(format!("{}\n{}", history.join("\n"), happened.join("\n")), @"");
+    insta::assert_snapshot!(format!("{}\n{}", history.join("\n"), happened.join("\n")), @r"
+    25: 0/0 false -, 0/0 false -, 0/0 true -
+    50: 0/4 false -, 1/4 false 47.500000, 0/4 false -
+    75: 1/7 false 33.000000, 3/7 true 48.000000, 0/7 false -
+    100: 2/8 true 68.500000, away, 1/8 false 16.500000
+    125: 2/11 true 68.500000, away, 2/11 false 16.500000
+    150: 2/12 false 54.000000, away, 1/12 true 16.500000
+    175: 2/15 false 54.000000, away, 2/15 true 50.000000
+    200: 3/15 true 47.000000, 1/15 true 41.000000, 4/15 true 50.000000
+    225: 3/18 true 47.000000, away, 5/18 false 50.000000
+    250: away, 3/18 false 49.666667, 4/18 false 50.000000
+    10 BLOCK_NOT_FOUND: 5
+    10 SUBMISSION_NOT_FOUND: 2
+    10 nothing: 5
+    10 ok: 7
+    11 BLOCK_NOT_FOUND: 3
+    11 nothing: 3
+    11 ok: 8
+    12 ENROLMENT_NOT_FOUND: 1
+    12 NOTHING_SUBMITTED: 13
+    12 nothing: 1
+    12 ok: 4
+    13 ENROLMENT_NOT_FOUND: 4
+    13 ok: 20
+    7 ALREADY_ENROLLED: 17
+    7 ok: 2
+    8 BLOCK_NOT_FOUND: 5
+    8 ok: 10
+    9 BLOCK_NOT_FOUND: 10
+    9 ok: 11
+    block: 25
+    block gone: 10
+    no block: 8
+    no section: 8
+    nothing to order: 3
+    ok: 14
+    quiz: 19
+    section: 18
+    section gone: 3
+    state: 11
+    ");
 
     let asked = DeleteCourseRequest { course_id: school.course.clone(), ..Default::default() };
     school.teacher.clients.courses().delete_course(asked).await.unwrap();
