@@ -18,8 +18,8 @@ use quartet_proto::catalogue::v1::enrolment_service_client::EnrolmentServiceClie
 use quartet_proto::catalogue::v1::grade_service_client::GradeServiceClient;
 use quartet_proto::catalogue::v1::import_service_client::ImportServiceClient;
 use quartet_proto::catalogue::v1::movie_service_client::MovieServiceClient;
-use quartet_proto::catalogue::v1::section_service_client::SectionServiceClient;
 use quartet_proto::catalogue::v1::progress_service_client::ProgressServiceClient;
+use quartet_proto::catalogue::v1::section_service_client::SectionServiceClient;
 use quartet_proto::catalogue::v1::taxonomy_service_client::TaxonomyServiceClient;
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 use quartet_proto::control::v1::{Fault, ListMailsRequest, Mail, MoveClockRequest, SetFaultRequest};
