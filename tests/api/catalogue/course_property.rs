@@ -166,7 +166,7 @@ impl School {
             (8 | 9, Some(block), _) => outcome(student.complete(block).await),
             (10, Some(block), _) if number < 40 => outcome(student.reopen(block).await),
             (10 | 11, _, Some(quiz)) => outcome(student.attempt(quiz, number % 4, "").await),
-            (12, Some(block), _) if number % 2 == 0 => {
+            (12, Some(block), _) if number.is_multiple_of(2) => {
                 outcome(self.teacher.grade(block, &student.id(), Some(number as i32), "").await)
             }
             (12, _, Some(quiz)) => outcome(self.teacher.grade(quiz, &student.id(), Some(number as i32), "").await),
