@@ -2,18 +2,29 @@
 
 mod accounts;
 mod api;
+mod block;
 mod config;
 mod country;
 mod country_codes;
+mod course;
+mod course_file;
+mod course_given;
 mod error;
 mod feed;
 mod filter;
 mod given;
+mod gradebook_file;
+mod grading;
 mod import_file;
+mod link;
 mod lists;
 mod money;
 mod movie;
 mod order;
+mod people;
+mod progress;
+mod quiz;
+mod right;
 mod schema;
 mod search;
 mod searches;
@@ -31,15 +42,29 @@ use quartet_chassis::guard::Guard;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
 use quartet_chassis::upstream::Upstream;
+use quartet_proto::catalogue::v1::content_block_service_server::ContentBlockServiceServer;
+use quartet_proto::catalogue::v1::course_service_server::CourseServiceServer;
+use quartet_proto::catalogue::v1::course_teacher_service_server::CourseTeacherServiceServer;
+use quartet_proto::catalogue::v1::enrolment_service_server::EnrolmentServiceServer;
+use quartet_proto::catalogue::v1::grade_service_server::GradeServiceServer;
 use quartet_proto::catalogue::v1::import_service_server::ImportServiceServer;
 use quartet_proto::catalogue::v1::movie_service_server::MovieServiceServer;
+use quartet_proto::catalogue::v1::progress_service_server::ProgressServiceServer;
+use quartet_proto::catalogue::v1::section_service_server::SectionServiceServer;
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyServiceServer;
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
 use self::accounts::Accounts;
+use self::api::content_block::ContentBlockApi;
+use self::api::course::CourseApi;
+use self::api::course_teacher::CourseTeacherApi;
+use self::api::enrolment::EnrolmentApi;
+use self::api::grade::GradeApi;
 use self::api::import::ImportApi;
 use self::api::movie::MovieApi;
+use self::api::progress::ProgressApi;
+use self::api::section::SectionApi;
 use self::api::taxonomy::TaxonomyApi;
 pub use self::config::Config;
 use self::store::Store;
@@ -100,6 +125,21 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, 
     let taxonomy = TaxonomyServiceServer::new(TaxonomyApi { store: store.clone() });
     let imports = ImportServiceServer::new(ImportApi { store: store.clone(), clock: parts.clock.clone() })
         .max_decoding_message_size(IMPORT_MESSAGE);
+    let enrolments = EnrolmentServiceServer::new(EnrolmentApi::new(store.clone(), parts));
+    let progress = ProgressServiceServer::new(ProgressApi { store: store.clone() });
+    let grades = GradeServiceServer::new(GradeApi { store: store.clone() });
     let routes = Routes::new(movies).add_service(taxonomy).add_service(imports);
+    let routes = with_courses(routes, &store, parts);
+    let routes = routes.add_service(enrolments).add_service(progress).add_service(grades);
     Ok((db, store, Guard::new("catalogue", routes, parts)?))
+}
+
+/// Adds what makes up courses.
+fn with_courses(routes: Routes, store: &Store, parts: &Parts) -> Routes {
+    let tagger = parts.master.tagger("course requests");
+    routes
+        .add_service(CourseServiceServer::new(CourseApi { store: store.clone(), tagger }))
+        .add_service(CourseTeacherServiceServer::new(CourseTeacherApi { store: store.clone() }))
+        .add_service(SectionServiceServer::new(SectionApi { store: store.clone() }))
+        .add_service(ContentBlockServiceServer::new(ContentBlockApi { store: store.clone() }))
 }

@@ -1,10 +1,20 @@
 //! Tests of catalogue.
 
+mod block;
+mod class;
+mod course;
+mod course_property;
+mod course_rights;
+mod enrolment;
+mod grade;
 mod hostile;
 mod import;
 mod movie;
 mod naive;
+mod progress;
+mod school;
 mod search;
+mod section;
 mod taxonomy;
 mod term;
 mod upgrade;

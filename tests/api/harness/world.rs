@@ -11,8 +11,15 @@ use http::{HeaderMap, HeaderValue};
 use quartet_chassis::auth::Auth;
 use quartet_chassis::clock::Clock;
 use quartet_chassis::crypt::MasterKey;
+use quartet_proto::catalogue::v1::content_block_service_client::ContentBlockServiceClient;
+use quartet_proto::catalogue::v1::course_service_client::CourseServiceClient;
+use quartet_proto::catalogue::v1::course_teacher_service_client::CourseTeacherServiceClient;
+use quartet_proto::catalogue::v1::enrolment_service_client::EnrolmentServiceClient;
+use quartet_proto::catalogue::v1::grade_service_client::GradeServiceClient;
 use quartet_proto::catalogue::v1::import_service_client::ImportServiceClient;
 use quartet_proto::catalogue::v1::movie_service_client::MovieServiceClient;
+use quartet_proto::catalogue::v1::progress_service_client::ProgressServiceClient;
+use quartet_proto::catalogue::v1::section_service_client::SectionServiceClient;
 use quartet_proto::catalogue::v1::taxonomy_service_client::TaxonomyServiceClient;
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 use quartet_proto::control::v1::{Fault, ListMailsRequest, Mail, MoveClockRequest, SetFaultRequest};
@@ -313,6 +320,34 @@ impl Clients {
 
     pub fn imports(&self) -> ImportServiceClient<Bearer> {
         ImportServiceClient::new(self.0.clone())
+    }
+
+    pub fn courses(&self) -> CourseServiceClient<Bearer> {
+        CourseServiceClient::new(self.0.clone())
+    }
+
+    pub fn course_teachers(&self) -> CourseTeacherServiceClient<Bearer> {
+        CourseTeacherServiceClient::new(self.0.clone())
+    }
+
+    pub fn sections(&self) -> SectionServiceClient<Bearer> {
+        SectionServiceClient::new(self.0.clone())
+    }
+
+    pub fn blocks(&self) -> ContentBlockServiceClient<Bearer> {
+        ContentBlockServiceClient::new(self.0.clone())
+    }
+
+    pub fn enrolments(&self) -> EnrolmentServiceClient<Bearer> {
+        EnrolmentServiceClient::new(self.0.clone())
+    }
+
+    pub fn progress(&self) -> ProgressServiceClient<Bearer> {
+        ProgressServiceClient::new(self.0.clone())
+    }
+
+    pub fn grades(&self) -> GradeServiceClient<Bearer> {
+        GradeServiceClient::new(self.0.clone())
     }
 
     pub fn roles(&self) -> RoleServiceClient<Bearer> {

@@ -8,7 +8,10 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::Store;
+use super::enrolment::reorder;
+use super::invitation::follow;
+use super::{Store, course_erasure};
+use crate::people::email_key;
 use crate::schema::{account, account_cursor, erasure};
 
 /// The cursor in identity's feed.
@@ -94,8 +97,14 @@ impl Store {
 
     /// Removes whatever is kept here of an account. The row that waits to be told does not name it.
     async fn erase_account(&self, conn: &mut Conn, id: Id, erasure_id: Id) -> Result<(), DbError> {
+        let known = account::table.find(id).select((account::email, account::state));
+        let known: Option<(String, String)> = on!(conn, |db| known.first(db).await.optional())?;
+        // Whoever has never answered a mail has only claimed the address.
+        let email = known.filter(|(_, state)| state != "PENDING").map(|(email, _)| email);
         let accounts = on!(conn, |db| diesel::delete(account::table.find(id)).execute(db).await)?;
-        let removed = Removed::from([("account".to_owned(), i32::try_from(accounts).unwrap_or(i32::MAX))]);
+        let mut removed = Removed::from([("account".to_owned(), i32::try_from(accounts).unwrap_or(i32::MAX))]);
+        let email_key = email_key(&email.unwrap_or_default());
+        course_erasure::erase(conn, id, &email_key, self.clock.now(), &mut removed).await?;
         let removed = serde_json::Value::from_iter(removed).to_string();
         let row = (erasure::id.eq(erasure_id), erasure::removed.eq(removed), erasure::create_time.eq(self.clock.now()));
         let insert = diesel::insert_into(erasure::table).values(row).on_conflict_do_nothing();
@@ -104,6 +113,13 @@ impl Store {
 }
 
 async fn put_account(conn: &mut Conn, row: &AccountRow) -> Result<(), DbError> {
+    let old: Option<String> =
+        on!(conn, |db| account::table.find(row.id).select(account::email).first(db).await.optional())?;
+    let old_key = email_key(&old.unwrap_or_default());
+    if !old_key.is_empty() && old_key != email_key(&row.email) {
+        follow(conn, row.id, &old_key).await?;
+    }
+    reorder(conn, row.id, &row.first_name, &row.last_name).await?;
     on!(conn, |db| {
         diesel::insert_into(account::table).values(row).on_conflict(account::id).do_update().set(row).execute(db).await
     })

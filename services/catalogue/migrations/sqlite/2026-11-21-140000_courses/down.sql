@@ -1,0 +1,10 @@
+drop table assessment;
+drop table quiz_attempt;
+drop table submission;
+drop table invitation;
+drop table enrolment;
+drop table content_block;
+drop table section;
+drop table course_teacher;
+drop table course_request;
+drop table course;

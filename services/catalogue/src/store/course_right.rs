@@ -1,0 +1,71 @@
+//! What somebody may do in a course, asked of the tables, in the transaction that then does it.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::course::CourseRow;
+use crate::error::Error;
+use crate::right::{Asker, Right, Ties};
+use crate::schema::{course, course_teacher, enrolment};
+
+/// The course and what the asker may do in it. For reading: it may change right after.
+pub async fn right_in(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
+    let row: Option<CourseRow> =
+        on!(conn, |db| course::table.find(id).select(CourseRow::as_select()).first(db).await.optional())?;
+    with_right(conn, row, asker).await
+}
+
+/// The same, and nobody else changes the course, who teaches and takes it, or what is in it until the transaction ends: whoever does
+/// begins with this. So rights and positions are those that are written upon.
+pub async fn right_locked(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
+    let row = locked(conn, id).await?;
+    with_right(conn, row, asker).await
+}
+
+/// The course, locked likewise, whoever asks.
+pub async fn locked(conn: &mut Conn, id: Id) -> Result<Option<CourseRow>, DbError> {
+    // An update that changes nothing locks a row on both engines, where one of them has no `for update`.
+    let lock = diesel::update(course::table.find(id)).set(course::version.eq(course::version));
+    on!(conn, |db| lock.returning(CourseRow::as_returning()).get_result(db).await.optional())
+}
+
+/// The course for a teacher of it, locked. What is not seen is not found, what is seen and not taught is refused.
+pub async fn taught(conn: &mut Conn, id: Id, asker: &Asker) -> Result<CourseRow, Error> {
+    match right_locked(conn, id, asker).await? {
+        Some((course, right)) if right.teaches() => Ok(course),
+        Some((_, right)) if right.sees() => Err(Error::CourseRightMissing),
+        _ => Err(Error::CourseNotFound(id.to_string())),
+    }
+}
+
+/// The course for its owner, locked.
+pub async fn owned(conn: &mut Conn, id: Id, asker: &Asker) -> Result<CourseRow, Error> {
+    match right_locked(conn, id, asker).await? {
+        Some((course, right)) if right.owns() => Ok(course),
+        Some((_, right)) if right.sees() => Err(Error::CourseRightMissing),
+        _ => Err(Error::CourseNotFound(id.to_string())),
+    }
+}
+
+async fn with_right(
+    conn: &mut Conn,
+    row: Option<CourseRow>,
+    asker: &Asker,
+) -> Result<Option<(CourseRow, Right)>, DbError> {
+    let Some(row) = row else { return Ok(None) };
+    let ties = ties(conn, &row, asker).await?;
+    let right = Right::of(row.state(), asker, ties);
+    Ok(Some((row, right)))
+}
+
+async fn ties(conn: &mut Conn, row: &CourseRow, asker: &Asker) -> Result<Ties, DbError> {
+    let Some(account) = asker.account_id else { return Ok(Ties::default()) };
+    let teachers = course_teacher::table.find((row.id, account)).count();
+    let teachers: i64 = on!(conn, |db| teachers.get_result(db).await)?;
+    let students = enrolment::table.find((row.id, account)).filter(enrolment::active.eq(true)).count();
+    let students: i64 = on!(conn, |db| students.get_result(db).await)?;
+    Ok(Ties { owner: row.owner_id == account, teacher: teachers > 0, student: students > 0 })
+}

@@ -1,0 +1,171 @@
+//! Invitations to courses.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::RunQueryDsl;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::Store;
+use super::course::CourseRow;
+use super::course_right::{right_in, taught};
+use super::enrolment::teaches;
+use super::pieces::{Piece, Pieces};
+use crate::error::Error;
+use crate::people::Address;
+use crate::right::Asker;
+use crate::schema::{account, course_teacher, enrolment, invitation};
+
+/// An invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = invitation)]
+pub struct InvitationRow {
+    pub id: Id,
+    pub account_id: Option<Id>,
+    pub email: String,
+    pub create_time: Time,
+}
+
+/// Whom an invitation is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invited {
+    Account(Id),
+    Address(Address),
+}
+
+impl Store {
+    /// Invites people, all or none, and answers how many were not invited before.
+    pub async fn invite(&self, course: Id, asker: &Asker, people: &[Invited]) -> Result<usize, Error> {
+        self.db
+            .transaction(async |conn| {
+                let row = taught(conn, course, asker).await?;
+                row.changeable()?;
+                let mut invited = 0;
+                for person in people {
+                    if let Invited::Account(id) = person {
+                        check_person(conn, *id).await?;
+                        if belongs(conn, &row, *id).await? {
+                            continue;
+                        }
+                    }
+                    invited += self.put_invitation(conn, course, person).await?;
+                }
+                Ok(invited)
+            })
+            .await
+    }
+
+    async fn put_invitation(&self, conn: &mut Conn, course: Id, person: &Invited) -> Result<usize, DbError> {
+        let (account, key, email) = match person {
+            Invited::Account(id) => (Some(*id), None, ""),
+            Invited::Address(address) => (None, Some(address.key.as_str()), address.text.as_str()),
+        };
+        let row = (
+            invitation::id.eq(self.new_id()),
+            invitation::course_id.eq(course),
+            invitation::account_id.eq(account),
+            invitation::email_key.eq(key),
+            invitation::email.eq(email),
+            invitation::create_time.eq(self.clock.now()),
+        );
+        on!(conn, |db| diesel::insert_into(invitation::table).values(row).on_conflict_do_nothing().execute(db).await)
+    }
+
+    /// A page of invitations, the newest first, and one more if there are more.
+    pub async fn invitations(
+        &self,
+        course: Id,
+        asker: &Asker,
+        before: Option<Id>,
+        size: i64,
+    ) -> Result<Vec<InvitationRow>, Error> {
+        let conn = &mut self.db.read().await?;
+        teaches(right_in(conn, course, asker).await?, course)?;
+        let before = before.unwrap_or_else(|| Id::from_bytes([0xff; 16]));
+        let page = invitation::table
+            .filter(invitation::course_id.eq(course))
+            .filter(invitation::id.lt(before))
+            .order(invitation::id.desc())
+            .limit(size + 1);
+        Ok(on!(conn, |db| page.select(InvitationRow::as_select()).load(db).await)?)
+    }
+
+    pub async fn revoke_invitation(&self, course: Id, asker: &Asker, person: &Invited) -> Result<(), Error> {
+        self.db
+            .transaction(async |conn| {
+                taught(conn, course, asker).await?.changeable()?;
+                match person {
+                    Invited::Account(id) => delete(conn, course, *id, "").await?,
+                    Invited::Address(address) => delete_address(conn, course, &address.key).await?,
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Only who can come is invited.
+async fn check_person(conn: &mut Conn, id: Id) -> Result<(), Error> {
+    let known = account::table.find(id).filter(account::state.eq("ACTIVE")).count();
+    let known: i64 = on!(conn, |db| known.get_result(db).await)?;
+    if known == 0 { Err(Error::PersonNotFound(id.to_string())) } else { Ok(()) }
+}
+
+/// Whether somebody teaches or takes a course.
+async fn belongs(conn: &mut Conn, row: &CourseRow, id: Id) -> Result<bool, DbError> {
+    let teachers = course_teacher::table.find((row.id, id)).count();
+    let teachers: i64 = on!(conn, |db| teachers.get_result(db).await)?;
+    let students = enrolment::table.find((row.id, id)).filter(enrolment::active).count();
+    let students: i64 = on!(conn, |db| students.get_result(db).await)?;
+    Ok(row.owner_id == id || teachers + students > 0)
+}
+
+/// Whether somebody is invited, by their account or their address.
+pub async fn is_invited(conn: &mut Conn, course: Id, account: Id, email_key: &str) -> Result<bool, DbError> {
+    let statement = Pieces::<BigInt>::new([
+        Piece::Sql("select count(*) from invitation where course_id = "),
+        Piece::Id(&course),
+        Piece::Sql(" and (account_id = "),
+        Piece::Id(&account),
+        Piece::Sql(" or email_key = "),
+        Piece::Text(email_key),
+        Piece::Sql(")"),
+    ]);
+    let count: i64 = on!(conn, |db| statement.get_result(db).await)?;
+    Ok(count > 0)
+}
+
+/// Who has come needs no invitation any more.
+pub async fn use_up(conn: &mut Conn, course: Id, account: Id, email_key: &str) -> Result<(), DbError> {
+    delete(conn, course, account, email_key).await
+}
+
+async fn delete(conn: &mut Conn, course: Id, account: Id, email_key: &str) -> Result<(), DbError> {
+    let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::account_id.eq(account));
+    on!(conn, |db| diesel::delete(own).execute(db).await)?;
+    delete_address(conn, course, email_key).await
+}
+
+async fn delete_address(conn: &mut Conn, course: Id, email_key: &str) -> Result<(), DbError> {
+    let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::email_key.eq(email_key));
+    on!(conn, |db| diesel::delete(own).execute(db).await).map(drop)
+}
+
+/// Makes the invitations of an address those of the account that had it: an invitation follows who was meant, and is found when they are
+/// erased.
+pub async fn follow(conn: &mut Conn, account: Id, old_key: &str) -> Result<(), DbError> {
+    let statement = Pieces::<Bool>::new([
+        Piece::Sql("update invitation set email_key = null, email = '', account_id = "),
+        Piece::Id(&account),
+        Piece::Sql(" where email_key = "),
+        Piece::Text(old_key),
+        Piece::Sql(" and course_id not in (select course_id from invitation where account_id = "),
+        Piece::Id(&account),
+        Piece::Sql(")"),
+    ]);
+    on!(conn, |db| statement.execute(db).await)?;
+    let left = invitation::table.filter(invitation::email_key.eq(old_key));
+    on!(conn, |db| diesel::delete(left).execute(db).await).map(drop)
+}

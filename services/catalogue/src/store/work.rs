@@ -1,0 +1,122 @@
+//! The work of students, gathered from where it is handed in, tried and graded.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Integer, Nullable, Timestamp};
+use diesel_async::RunQueryDsl;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::course::CourseRow;
+use super::course_right::right_in;
+use super::pieces::{Piece, Pieces};
+use crate::progress::Works;
+use crate::right::{Asker, Right};
+use crate::schema::{assessment, content_block, section, submission};
+
+/// How a state is stored that students see.
+const PUBLISHED: &str = "PUBLISHED";
+
+/// A published block of a course, as far as progress needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub id: Id,
+    pub title: String,
+}
+
+/// The published blocks of a course in their order.
+pub async fn columns(conn: &mut Conn, course: Id) -> Result<Vec<Column>, DbError> {
+    let rows: Vec<(Id, String)> = on!(conn, |db| content_block::table
+        .inner_join(section::table.on(section::id.eq(content_block::section_id)))
+        .filter(content_block::course_id.eq(course))
+        .filter(content_block::state.eq(PUBLISHED))
+        .filter(section::state.eq(PUBLISHED))
+        .order((section::position, content_block::position))
+        .select((content_block::id, content_block::title))
+        .load(db)
+        .await)?;
+    Ok(rows.into_iter().map(|(id, title)| Column { id, title }).collect())
+}
+
+/// What these students, a hundred at most, have done in a course.
+pub async fn works(conn: &mut Conn, course: Id, students: &[Id]) -> Result<HashMap<Id, Works>, DbError> {
+    let mut works: HashMap<Id, Works> = students.iter().map(|student| (*student, Works::new())).collect();
+    if students.is_empty() {
+        return Ok(works);
+    }
+    let handed_in: Vec<(Id, Id, Option<Time>)> = on!(conn, |db| submission::table
+        .filter(submission::course_id.eq(course))
+        .filter(submission::student_id.eq_any(students))
+        .filter(submission::completed)
+        .select((submission::student_id, submission::block_id, submission::complete_time))
+        .load(db)
+        .await)?;
+    for (student, block, time) in handed_in {
+        works.entry(student).or_default().entry(block).or_default().handed_in = time;
+    }
+    for (student, block, points, max_points, passed) in tries(conn, course, students).await? {
+        let work = works.entry(student).or_default().entry(block).or_default();
+        work.best = points.zip(max_points);
+        work.passed = passed;
+    }
+    let grades: Vec<(Id, Id, Option<i32>)> = on!(conn, |db| assessment::table
+        .filter(assessment::course_id.eq(course))
+        .filter(assessment::student_id.eq_any(students))
+        .filter(assessment::grade.is_not_null())
+        .order(assessment::id)
+        .select((assessment::student_id, assessment::block_id, assessment::grade))
+        .load(db)
+        .await)?;
+    // The newest is the last.
+    for (student, block, grade) in grades {
+        works.entry(student).or_default().entry(block).or_default().grade = grade;
+    }
+    Ok(works)
+}
+
+/// A student, a block, the best points and how many there were to have, and when a try first passed.
+type Tries = (Id, Id, Option<i32>, Option<i32>, Option<Time>);
+
+/// What has become of the tries of quizzes. However many somebody makes, each student has one row for each quiz.
+async fn tries(conn: &mut Conn, course: Id, students: &[Id]) -> Result<Vec<Tries>, DbError> {
+    type Row = (Binary, Binary, Nullable<Integer>, Nullable<Integer>, Nullable<Timestamp>);
+    let mut pieces = vec![
+        Piece::Sql(
+            "select student_id, block_id, max(points), max(max_points), min(case when passed then create_time end) \
+             from quiz_attempt where course_id = ",
+        ),
+        Piece::Id(&course),
+        Piece::Sql(" and student_id in ("),
+    ];
+    for (at, student) in students.iter().enumerate() {
+        if at > 0 {
+            pieces.push(Piece::Sql(", "));
+        }
+        pieces.push(Piece::Id(student));
+    }
+    pieces.push(Piece::Sql(") group by student_id, block_id"));
+    let statement = Pieces::<Row>::new(pieces);
+    on!(conn, |db| statement.load(db).await)
+}
+
+/// What the asker may do in a course that nobody else changes until the transaction ends, though others may work in it, too.
+pub async fn right_shared(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
+    share(conn, "select 1 from course where id = $1 for share", id).await?;
+    right_in(conn, id, asker).await
+}
+
+/// Sees to it that nobody changes a block until the transaction ends.
+pub async fn share_block(conn: &mut Conn, id: Id) -> Result<(), DbError> {
+    share(conn, "select 1 from content_block where id = $1 for share", id).await
+}
+
+/// SQLite's transactions come one after the other anyway.
+async fn share(conn: &mut Conn, statement: &'static str, id: Id) -> Result<(), DbError> {
+    if !matches!(conn, Conn::Postgres(_)) {
+        return Ok(());
+    }
+    on!(conn, |db| diesel::sql_query(statement).bind::<Binary, _>(id).execute(db).await).map(drop)
+}
