@@ -45,10 +45,8 @@ impl<'a> Caller<'a> {
 
     /// The last mail to an address whose subject is this, once it is there.
     async fn mail(&self, to: &str, subject: &str) -> Handed {
-        eventually(subject, async || {
-            self.smtp.taken(to).into_iter().rfind(|mail| mail.header("Subject") == [subject])
-        })
-        .await
+        eventually(subject, async || self.smtp.taken(to).into_iter().rfind(|mail| mail.header("Subject") == [subject]))
+            .await
     }
 
     async fn code(&self, to: &str, subject: &str) -> String {

@@ -317,10 +317,8 @@ async fn s06_who_is_signed_in_guesses_the_password_no_better() {
     let world = World::with(&["--identity-failed-sign-ins-per-account", "100"]).await;
     let ada = world.sign_up("ada").await;
     let update = async |current: &str| {
-        let asked = UpdatePasswordRequest {
-            current_password: current.to_owned(),
-            new_password: "Another1!horse".to_owned(),
-        };
+        let asked =
+            UpdatePasswordRequest { current_password: current.to_owned(), new_password: "Another1!horse".to_owned() };
         refusal(ada.accounts(&world).update_password(asked).await)
     };
     for _ in 0..10 {
@@ -331,9 +329,7 @@ async fn s06_who_is_signed_in_guesses_the_password_no_better() {
     world.sign_in(&ada.email, &ada.password).await;
     world.move_clock(Duration::from_secs(6 * 60 + 1)).await;
     let session = world.try_refresh(&ada.refresh_token).await.unwrap();
-    let asked = UpdatePasswordRequest {
-        current_password: ada.password.clone(),
-        new_password: "Another1!horse".to_owned(),
-    };
+    let asked =
+        UpdatePasswordRequest { current_password: ada.password.clone(), new_password: "Another1!horse".to_owned() };
     world.as_token(&session.access_token).accounts().update_password(asked).await.expect("some time later");
 }
