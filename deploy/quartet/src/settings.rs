@@ -143,7 +143,7 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
 pub fn command() -> Command {
     let command = Task::augment_subcommands(Options::augment_args(Command::new("quartet")))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Accounts and movies behind one port: everything in one process, or one role of a fleet")
+        .about("Accounts, movies and courses behind one port: everything in one process, or one role of a fleet")
         .after_help("Every setting is taken by every command, as a flag or from its variable.")
         .subcommand_required(false)
         .disable_help_subcommand(true);
