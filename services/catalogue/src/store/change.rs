@@ -41,9 +41,12 @@ impl Store {
     pub async fn changes_after(&self, place: &Place) -> Result<Vec<Change>, DbError> {
         let conn = &mut self.db.scan().await?;
         let (number, id) = (place.number, place.id);
+        // What is committed between the two questions below comes the next time: answered by halves, it would be passed over.
+        let newest: i64 = on!(conn, |db| movie_state::table.select(movie_state::version).first(db).await)?;
         let behind = movie::change_number.gt(number).or(movie::movie_id.gt(id));
         let movies: Vec<MovieRow> = on!(conn, |db| movie::table
             .filter(movie::change_number.ge(number).and(behind))
+            .filter(movie::change_number.le(newest))
             .order((movie::change_number, movie::movie_id))
             .limit(BATCH as i64)
             .select(MovieRow::as_select())
@@ -53,6 +56,7 @@ impl Store {
         let gone: Vec<(Id, i64)> = on!(conn, |db| movie_gone::table
             .filter(movie_gone::change_number.ge(number).and(behind))
             .filter(movie_gone::change_number.gt(place.since))
+            .filter(movie_gone::change_number.le(newest))
             .order((movie_gone::change_number, movie_gone::movie_id))
             .limit(BATCH as i64)
             .select((movie_gone::movie_id, movie_gone::change_number))

@@ -29,14 +29,15 @@ pub async fn erase(conn: &mut Conn, id: Id, email_key: &str, now: Time, removed:
     let mut invitations = on!(conn, |db| diesel::delete(meant).execute(db).await)?;
     let meant = invitation::table.filter(invitation::email_key.eq(email_key));
     invitations += on!(conn, |db| diesel::delete(meant).execute(db).await)?;
+    // First the enrolments, which whoever hands something in holds: nothing comes behind what is deleted after them.
+    let own = enrolment::table.filter(enrolment::student_id.eq(id));
+    let enrolments = on!(conn, |db| diesel::delete(own).execute(db).await)?;
     let own = assessment::table.filter(assessment::student_id.eq(id));
     let assessments = on!(conn, |db| diesel::delete(own).execute(db).await)?;
     let own = quiz_attempt::table.filter(quiz_attempt::student_id.eq(id));
     let attempts = on!(conn, |db| diesel::delete(own).execute(db).await)?;
     let own = submission::table.filter(submission::student_id.eq(id));
     let submissions = on!(conn, |db| diesel::delete(own).execute(db).await)?;
-    let own = enrolment::table.filter(enrolment::student_id.eq(id));
-    let enrolments = on!(conn, |db| diesel::delete(own).execute(db).await)?;
 
     for (kind, count) in [
         ("assessment", assessments),
@@ -63,8 +64,12 @@ async fn leave_courses(conn: &mut Conn, id: Id, now: Time) -> Result<usize, DbEr
     let mut deleted = 0;
     for own in owned {
         // First the course, as everybody does who changes who teaches it.
-        let lock = diesel::update(course::table.find(own)).set(course::version.eq(course::version + 1));
-        on!(conn, |db| lock.execute(db).await)?;
+        let still = course::table.find(own).filter(course::owner_id.eq(id));
+        let lock = diesel::update(still).set(course::version.eq(course::version + 1));
+        if on!(conn, |db| lock.execute(db).await)? == 0 {
+            // It has been given to somebody else meanwhile.
+            continue;
+        }
         let heir = course_teacher::table
             .filter(course_teacher::course_id.eq(own))
             .filter(course_teacher::account_id.ne(id))
