@@ -15,6 +15,12 @@ pub mod catalogue {
     }
 }
 
+pub mod media {
+    pub mod v1 {
+        tonic::include_proto!("quartet.media.v1");
+    }
+}
+
 pub mod control {
     pub mod v1 {
         tonic::include_proto!("quartet.control.v1");

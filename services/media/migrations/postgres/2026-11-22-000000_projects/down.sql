@@ -1,0 +1,13 @@
+drop table request;
+drop table event;
+drop table garbage;
+drop table upload_part;
+drop table upload;
+drop table media;
+drop table blob;
+drop table usage;
+drop table member;
+drop table project;
+drop table erasure;
+drop table account_cursor;
+drop table account;

@@ -1,0 +1,54 @@
+//! Media's database: one function per question.
+
+use quartet_chassis::clock::{Clock, Time};
+use quartet_chassis::db::Db;
+use quartet_chassis::id::Id;
+
+use crate::config::Config;
+
+/// Media's database.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    clock: Clock,
+    limits: Limits,
+}
+
+/// How much there may be of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// 0 for any number.
+    pub account_bytes: i64,
+    /// 0 for any number.
+    pub project_bytes: i64,
+    pub file_bytes: i64,
+    pub undelete_hours: u32,
+    pub upload_hours: u32,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Limits {
+        Limits {
+            account_bytes: config.account_quota_bytes,
+            project_bytes: config.project_quota_bytes,
+            file_bytes: config.max_file_bytes,
+            undelete_hours: config.undelete_hours,
+            upload_hours: config.upload_hours,
+        }
+    }
+}
+
+impl Store {
+    pub fn new(db: Db, clock: Clock, limits: Limits) -> Store {
+        Store { db, clock, limits }
+    }
+
+    /// The time that is written.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub fn new_id(&self) -> Id {
+        Id::new(&self.clock)
+    }
+}
