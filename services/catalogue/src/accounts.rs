@@ -124,8 +124,9 @@ impl Accounts {
         }
     }
 
-    /// Tells identity what was removed, and forgets it when identity knows.
+    /// Carries out erasures, tells identity what was removed, and forgets it when identity knows.
     async fn report_all(&self) -> Result<(), Ended> {
+        self.store.carry_out_erasures(&self.faults).await?;
         let untold = self.store.untold_erasures().await?;
         if untold.is_empty() || !self.store.forget_deleted().await? {
             return Ok(());
@@ -172,5 +173,6 @@ fn change(change: &AccountChange) -> Result<Change, Ended> {
         avatar_url: change.avatar_url.clone(),
         avatar_media_id: change.avatar_media_id.clone(),
         state: change.state().as_str_name().trim_start_matches("ACCOUNT_STATE_").to_owned(),
+        email_verified: change.email_verified,
     }))
 }

@@ -24,6 +24,7 @@ mod order;
 mod people;
 mod progress;
 mod quiz;
+mod removal;
 mod right;
 mod schema;
 mod search;
@@ -101,6 +102,7 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow::Result<Service> {
     let (db, store, guard) = assemble(config, parts).await?;
     parts.spawn(upkeep::run(store.clone()));
+    parts.spawn(removal::run(store.clone(), parts.faults.clone()));
     parts.spawn(Accounts::new(store, identity, parts).run());
     let check: Check = Arc::new(move || {
         let db = db.clone();

@@ -95,6 +95,8 @@ diesel::table! {
         avatar_media_id -> Text,
         /// `PENDING`, `ACTIVE`, `DEACTIVATED`, `SUSPENDED`.
         state -> Text,
+        /// Whether they have shown that the address is theirs.
+        email_verified -> Bool,
     }
 }
 
@@ -113,6 +115,8 @@ diesel::table! {
         /// A JSON object of kinds and counts.
         removed -> Text,
         create_time -> Timestamp,
+        /// Of whom everything is to be removed; none when that is done.
+        account_id -> Nullable<Binary>,
     }
 }
 
@@ -123,7 +127,7 @@ diesel::table! {
         title -> Text,
         title_key -> Text,
         description -> Text,
-        /// `DRAFT`, `PUBLISHED`, `ARCHIVED`.
+        /// `DRAFT`, `PUBLISHED`, `ARCHIVED`; `DELETED` until all that is in it is gone.
         state -> Text,
         /// `OPEN`, `INVITATION`, `CODE`.
         enrolment_policy -> Text,
@@ -216,6 +220,8 @@ diesel::table! {
         email_key -> Nullable<Text>,
         email -> Text,
         create_time -> Timestamp,
+        /// Of one of an address: the account that had it and has another one now.
+        follows_id -> Nullable<Binary>,
     }
 }
 

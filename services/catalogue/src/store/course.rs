@@ -11,8 +11,10 @@ use quartet_chassis::on;
 use quartet_proto::catalogue::v1::{EnrolmentPolicy, PublicationState};
 
 use super::Store;
+use super::course_removal::mark_deleted;
 use super::course_right::{owned, right_in, right_locked, taught};
 use super::course_view::{CourseView, views};
+use super::person::writer;
 use crate::course::{
     CoursePatch, Entrance, NewCourse, policy_name, state_name, stored_policy, stored_state, title_key,
 };
@@ -149,15 +151,19 @@ impl Store {
             .await
     }
 
+    /// Deletes a course. Nobody finds it from here on; what is in it goes bit by bit behind that.
     pub async fn delete_course(&self, id: Id, seen: Option<i64>, asker: &Asker) -> Result<(), Error> {
+        let now = self.now();
         self.db
             .transaction(async |conn| {
                 let row = owned(conn, id, asker).await?;
                 fresh(seen, row.version)?;
-                delete_course(conn, id).await?;
+                mark_deleted(conn, id, now).await?;
                 Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        self.deleted.notify_one();
+        Ok(())
     }
 
     /// Sets where a course stands. Out of the archive it comes by administrators alone: moderators put courses there too.
@@ -207,15 +213,11 @@ pub async fn one(conn: &mut Conn, row: CourseRow, asker: &Asker) -> Result<Cours
     views(conn, vec![row], asker).await?.pop().ok_or_else(|| not_found(id))
 }
 
-pub async fn insert_course(conn: &mut Conn, row: &CourseRow) -> Result<(), DbError> {
-    on!(conn, |db| diesel::insert_into(course::table).values(row).execute(db).await).map(drop)
-}
-
-/// Deletes a course, what is in it and what was done in it, and what would answer it again.
-pub async fn delete_course(conn: &mut Conn, id: Id) -> Result<(), DbError> {
-    let requests = course_request::table.filter(course_request::course_id.eq(id));
-    on!(conn, |db| diesel::delete(requests).execute(db).await)?;
-    on!(conn, |db| diesel::delete(course::table.find(id)).execute(db).await).map(drop)
+/// Makes a course of the caller's own.
+pub async fn insert_course(conn: &mut Conn, row: &CourseRow) -> Result<(), Error> {
+    writer(conn, row.owner_id).await?;
+    on!(conn, |db| diesel::insert_into(course::table).values(row).execute(db).await)?;
+    Ok(())
 }
 
 async fn put(conn: &mut Conn, row: &CourseRow) -> Result<(), DbError> {

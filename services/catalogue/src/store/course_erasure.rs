@@ -1,4 +1,4 @@
-//! What is removed from courses when somebody's account is erased.
+//! What is removed from courses when somebody's account is erased, step by step.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -7,92 +7,139 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::account::Removed;
-use crate::schema::{
-    assessment, course, course_request, course_teacher, enrolment, invitation, quiz_attempt, submission,
-};
+use super::account::{AccountRow, Removed};
+use super::course::CourseRow;
+use super::course_removal::{Rows, SOME, change_some, is_deleted, mark_deleted, remove_some};
+use super::course_teacher::{co_teachers, pass, take_teacher};
+use super::person::hold;
+use crate::schema::{course, course_teacher};
 
-/// Removes whatever courses keep of somebody, and counts it by kind. What they have made for others stays without their name: courses
-/// with a co-teacher, and what they have said of others' work.
-pub async fn erase(conn: &mut Conn, id: Id, email_key: &str, now: Time, removed: &mut Removed) -> Result<(), DbError> {
-    let courses = leave_courses(conn, id, now).await?;
-    let said = assessment::table.filter(assessment::teacher_id.eq(id));
-    on!(conn, |db| diesel::update(said).set(assessment::teacher_id.eq(None::<Id>)).execute(db).await)?;
-    let decided = enrolment::table.filter(enrolment::override_teacher_id.eq(id));
-    on!(conn, |db| diesel::update(decided).set(enrolment::override_teacher_id.eq(None::<Id>)).execute(db).await)?;
+/// Whose words stay without their name: what they have said of others' work.
+const WORDS: [Rows; 2] = [
+    [
+        "update assessment set teacher_id = null where id in (select id from assessment where teacher_id = ",
+        " limit ",
+        ")",
+    ],
+    [
+        "update enrolment set override_teacher_id = null where (course_id, student_id) in \
+         (select course_id, student_id from enrolment where override_teacher_id = ",
+        " limit ",
+        ")",
+    ],
+];
 
-    let asked = course_request::table.filter(course_request::account_id.eq(id));
-    let requests = on!(conn, |db| diesel::delete(asked).execute(db).await)?;
-    let taught = course_teacher::table.filter(course_teacher::account_id.eq(id));
-    let teachers = on!(conn, |db| diesel::delete(taught).execute(db).await)?;
-    let meant = invitation::table.filter(invitation::account_id.eq(id));
-    let mut invitations = on!(conn, |db| diesel::delete(meant).execute(db).await)?;
-    let meant = invitation::table.filter(invitation::email_key.eq(email_key));
-    invitations += on!(conn, |db| diesel::delete(meant).execute(db).await)?;
-    // First the enrolments, which whoever hands something in holds: nothing comes behind what is deleted after them.
-    let own = enrolment::table.filter(enrolment::student_id.eq(id));
-    let enrolments = on!(conn, |db| diesel::delete(own).execute(db).await)?;
-    let own = assessment::table.filter(assessment::student_id.eq(id));
-    let assessments = on!(conn, |db| diesel::delete(own).execute(db).await)?;
-    let own = quiz_attempt::table.filter(quiz_attempt::student_id.eq(id));
-    let attempts = on!(conn, |db| diesel::delete(own).execute(db).await)?;
-    let own = submission::table.filter(submission::student_id.eq(id));
-    let submissions = on!(conn, |db| diesel::delete(own).execute(db).await)?;
+/// What is theirs. First the enrolments, which whoever hands something in holds: nothing comes behind what is deleted after them.
+const OWN: [(&str, Rows); 7] = [
+    (
+        "enrolment",
+        [
+            "delete from enrolment where (course_id, student_id) in \
+             (select course_id, student_id from enrolment where student_id = ",
+            " limit ",
+            ")",
+        ],
+    ),
+    (
+        "invitation",
+        ["delete from invitation where id in (select id from invitation where account_id = ", " limit ", ")"],
+    ),
+    (
+        "invitation",
+        ["delete from invitation where id in (select id from invitation where follows_id = ", " limit ", ")"],
+    ),
+    (
+        "course_request",
+        [
+            "delete from course_request where (account_id, idempotency_key) in \
+             (select account_id, idempotency_key from course_request where account_id = ",
+            " limit ",
+            ")",
+        ],
+    ),
+    (
+        "assessment",
+        ["delete from assessment where id in (select id from assessment where student_id = ", " limit ", ")"],
+    ),
+    (
+        "quiz_attempt",
+        ["delete from quiz_attempt where id in (select id from quiz_attempt where student_id = ", " limit ", ")"],
+    ),
+    (
+        "submission",
+        [
+            "delete from submission where (block_id, student_id) in \
+             (select block_id, student_id from submission where student_id = ",
+            " limit ",
+            ")",
+        ],
+    ),
+];
 
-    for (kind, count) in [
-        ("assessment", assessments),
-        ("course", courses),
-        ("course_request", requests),
-        ("course_teacher", teachers),
-        ("enrolment", enrolments),
-        ("invitation", invitations),
-        ("quiz_attempt", attempts),
-        ("submission", submissions),
-    ] {
-        if count > 0 {
-            removed.insert(kind.to_owned(), i32::try_from(count).unwrap_or(i32::MAX));
-        }
-    }
-    Ok(())
-}
-
-/// Gives somebody's courses to whoever has taught them with them for the longest, deletes those that nobody has, and answers how many
-/// those were.
-async fn leave_courses(conn: &mut Conn, id: Id, now: Time) -> Result<usize, DbError> {
+/// Removes some of what courses keep of somebody whose account is gone, and counts it by kind; true when nothing is left. What they have
+/// made for others stays without their name: courses with a co-teacher, and what they have said of others' work.
+///
+/// First what they teach, course by course: each is held, and so whoever teaches in it at this moment has written what they write.
+pub async fn erase_some(conn: &mut Conn, id: Id, now: Time, removed: &mut Removed) -> Result<bool, DbError> {
     let owned = course::table.filter(course::owner_id.eq(id)).order(course::id).select(course::id);
-    let owned: Vec<Id> = on!(conn, |db| owned.load(db).await)?;
-    let mut deleted = 0;
-    for own in owned {
-        // First the course, as everybody does who changes who teaches it.
-        let still = course::table.find(own).filter(course::owner_id.eq(id));
-        let lock = diesel::update(still).set(course::version.eq(course::version + 1));
-        if on!(conn, |db| lock.execute(db).await)? == 0 {
-            // It has been given to somebody else meanwhile.
-            continue;
-        }
-        let heir = course_teacher::table
-            .filter(course_teacher::course_id.eq(own))
-            .filter(course_teacher::account_id.ne(id))
-            .order((course_teacher::create_time, course_teacher::account_id))
-            .select(course_teacher::account_id);
-        let heir: Option<Id> = on!(conn, |db| heir.first(db).await.optional())?;
-        match heir {
-            Some(heir) => pass(conn, own, heir, now).await?,
-            None => deleted += delete(conn, own).await?,
-        }
+    let owned: Option<Id> = on!(conn, |db| owned.first(db).await.optional())?;
+    if let Some(own) = owned {
+        leave(conn, own, id, now, removed).await?;
+        return Ok(false);
     }
-    Ok(deleted)
+    let taught = course_teacher::table.filter(course_teacher::account_id.eq(id)).order(course_teacher::course_id);
+    let taught: Option<Id> = on!(conn, |db| taught.select(course_teacher::course_id).first(db).await.optional())?;
+    if let Some(taught) = taught {
+        let lock = diesel::update(course::table.find(taught)).set(course::version.eq(course::version));
+        on!(conn, |db| lock.execute(db).await)?;
+        let taken = take_teacher(conn, taught, id).await?;
+        count(removed, "course_teacher", i64::from(taken));
+        return Ok(false);
+    }
+    let mut left = SOME;
+    for rows in WORDS {
+        left -= change_some(conn, rows, id, left).await?;
+    }
+    for (kind, rows) in OWN {
+        let gone = change_some(conn, rows, id, left).await?;
+        count(removed, kind, gone);
+        left -= gone;
+    }
+    Ok(left > 0)
 }
 
-async fn pass(conn: &mut Conn, own: Id, heir: Id, now: Time) -> Result<(), DbError> {
-    let theirs = (course::owner_id.eq(heir), course::update_time.eq(now));
-    on!(conn, |db| diesel::update(course::table.find(own)).set(theirs).execute(db).await)?;
-    on!(conn, |db| diesel::delete(course_teacher::table.find((own, heir))).execute(db).await).map(drop)
+/// Adds to what was removed of a kind.
+pub fn count(removed: &mut Removed, kind: &str, rows: i64) {
+    if rows > 0 {
+        let sum = removed.entry(kind.to_owned()).or_default();
+        *sum = sum.saturating_add(i32::try_from(rows).unwrap_or(i32::MAX));
+    }
 }
 
-/// Deletes a course with all that is in it.
-async fn delete(conn: &mut Conn, own: Id) -> Result<usize, DbError> {
-    let asked = course_request::table.filter(course_request::course_id.eq(own));
-    on!(conn, |db| diesel::delete(asked).execute(db).await)?;
-    on!(conn, |db| diesel::delete(course::table.find(own)).execute(db).await)
+/// Gives a course of somebody to an heir, or deletes it when there is none. One that is deleted already is removed somewhat.
+async fn leave(conn: &mut Conn, own: Id, id: Id, now: Time, removed: &mut Removed) -> Result<(), DbError> {
+    // First the course, as everybody does who changes who teaches it. It may have been given to somebody else meanwhile.
+    let still = course::table.find(own).filter(course::owner_id.eq(id));
+    let lock = diesel::update(still).set(course::version.eq(course::version));
+    let row: Option<CourseRow> =
+        on!(conn, |db| lock.returning(CourseRow::as_returning()).get_result(db).await.optional())?;
+    let Some(row) = row else { return Ok(()) };
+    if !is_deleted(&row) {
+        if let Some(heir) = heir(conn, own, id).await? {
+            return pass(conn, &row, heir, now).await;
+        }
+        mark_deleted(conn, own, now).await?;
+        count(removed, "course", 1);
+    }
+    remove_some(conn, own).await.map(drop)
+}
+
+/// Who gets the course of somebody: the one who has taught it with them for the longest and can sign in. Where nobody can, one who may
+/// some day: a course that others have made too is not deleted. Nobody who is being erased.
+async fn heir(conn: &mut Conn, own: Id, id: Id) -> Result<Option<Id>, DbError> {
+    let teachers: Vec<Id> = co_teachers(conn, own, None, i64::MAX).await?.into_iter().map(|(id, _)| id).collect();
+    let people = hold(conn, &teachers).await?;
+    let known = || teachers.iter().filter(|teacher| **teacher != id).filter_map(|teacher| people.get(teacher));
+    let heir: Option<&AccountRow> = known().find(|person| person.is_active()).or_else(|| known().next());
+    Ok(heir.map(|person| person.id))
 }

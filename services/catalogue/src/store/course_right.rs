@@ -7,14 +7,15 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::course::CourseRow;
+use super::course_removal::DELETED;
 use crate::error::Error;
 use crate::right::{Asker, Right, Ties};
 use crate::schema::{course, course_teacher, enrolment};
 
 /// The course and what the asker may do in it. For reading: it may change right after.
 pub async fn right_in(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
-    let row: Option<CourseRow> =
-        on!(conn, |db| course::table.find(id).select(CourseRow::as_select()).first(db).await.optional())?;
+    let there = course::table.find(id).filter(course::state.ne(DELETED));
+    let row: Option<CourseRow> = on!(conn, |db| there.select(CourseRow::as_select()).first(db).await.optional())?;
     with_right(conn, row, asker).await
 }
 
@@ -28,7 +29,8 @@ pub async fn right_locked(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Opti
 /// The course, locked likewise, whoever asks.
 pub async fn locked(conn: &mut Conn, id: Id) -> Result<Option<CourseRow>, DbError> {
     // An update that changes nothing locks a row on both engines, where one of them has no `for update`.
-    let lock = diesel::update(course::table.find(id)).set(course::version.eq(course::version));
+    let there = course::table.find(id).filter(course::state.ne(DELETED));
+    let lock = diesel::update(there).set(course::version.eq(course::version));
     on!(conn, |db| lock.returning(CourseRow::as_returning()).get_result(db).await.optional())
 }
 

@@ -12,6 +12,8 @@ use super::Store;
 use super::account::AccountRow;
 use super::course::{CourseRow, not_found};
 use super::course_right::{owned, right_in, right_locked};
+use super::invitation::forget_account;
+use super::person::reachable;
 use crate::error::Error;
 use crate::right::{Asker, Right};
 use crate::schema::{account, course, course_teacher, enrolment};
@@ -60,7 +62,8 @@ impl Store {
         Ok(rows.into_iter().map(teacher).collect())
     }
 
-    /// Makes somebody a co-teacher, who is no student from then on.
+    /// Makes somebody a co-teacher, who is no student from then on and needs no invitation. One of an address stays: that it went would
+    /// tell whose the address is.
     pub async fn add_teacher(&self, course_id: Id, person: Id, asker: &Asker) -> Result<(), Error> {
         let now = self.now();
         self.db
@@ -69,8 +72,10 @@ impl Store {
                 if person == course.owner_id {
                     return Ok(());
                 }
-                known(conn, person).await?;
+                course.changeable()?;
+                reachable(conn, &[person]).await?;
                 put_teacher(conn, course_id, person, now).await?;
+                forget_account(conn, course_id, person).await?;
                 let student = diesel::update(enrolment::table.find((course_id, person)));
                 on!(conn, |db| student.set(enrolment::active.eq(false)).execute(db).await)?;
                 Ok::<_, Error>(())
@@ -105,7 +110,7 @@ impl Store {
                 if person == course.owner_id {
                     return Ok(());
                 }
-                known(conn, person).await?;
+                reachable(conn, &[person]).await?;
                 if !take_teacher(conn, course_id, person).await? {
                     return Err(Error::PersonNotFound(person.to_string()));
                 }
@@ -135,8 +140,13 @@ pub async fn co_teachers(
     Ok(rows)
 }
 
-/// Gives a course to somebody.
-pub async fn set_owner(conn: &mut Conn, course: &CourseRow, owner: Id, now: Time) -> Result<(), DbError> {
+/// Gives a course to one of its co-teachers.
+pub async fn pass(conn: &mut Conn, course: &CourseRow, heir: Id, now: Time) -> Result<(), DbError> {
+    take_teacher(conn, course.id, heir).await?;
+    set_owner(conn, course, heir, now).await
+}
+
+async fn set_owner(conn: &mut Conn, course: &CourseRow, owner: Id, now: Time) -> Result<(), DbError> {
     let set = (course::owner_id.eq(owner), course::version.eq(course.version + 1), course::update_time.eq(now));
     on!(conn, |db| diesel::update(course::table.find(course.id)).set(set).execute(db).await).map(drop)
 }
@@ -156,14 +166,4 @@ async fn put_teacher(conn: &mut Conn, course_id: Id, person: Id, now: Time) -> R
     );
     let insert = diesel::insert_into(course_teacher::table).values(row).on_conflict_do_nothing();
     on!(conn, |db| insert.execute(db).await).map(drop)
-}
-
-/// Nothing, if there is such a person and they can sign in.
-async fn known(conn: &mut Conn, person: Id) -> Result<(), Error> {
-    let query = account::table.find(person).select(account::state);
-    let state: Option<String> = on!(conn, |db| query.first(db).await.optional())?;
-    match state.as_deref() {
-        Some("ACTIVE") => Ok(()),
-        _ => Err(Error::PersonNotFound(person.to_string())),
-    }
 }

@@ -11,6 +11,7 @@ use quartet_chassis::on;
 
 use super::Store;
 use super::course::CourseRow;
+use super::course_removal::DELETED;
 use crate::right::{Asker, Right, Ties};
 use crate::schema::{account, content_block, course, course_teacher, enrolment, section};
 
@@ -50,7 +51,8 @@ macro_rules! page {
         // No id is as great as this one.
         let after = $list.after.unwrap_or(Id::from_bytes([0xff; 16]));
         let words = format!("%{}%", $list.prefix);
-        let query = $filtered.filter(course::id.lt(after).and(course::title_key.like(words)));
+        let there = course::state.ne(DELETED);
+        let query = $filtered.filter(there.and(course::id.lt(after)).and(course::title_key.like(words)));
         let query = query.order(course::id.desc()).limit($list.size + 1);
         let rows: Vec<CourseRow> = on!($conn, |db| query.select(CourseRow::as_select()).load(db).await)?;
         rows

@@ -1,6 +1,6 @@
 //! Enrolments: who takes a course.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -14,12 +14,14 @@ use quartet_chassis::on;
 use quartet_proto::catalogue::v1::{EnrolmentPolicy, PublicationState};
 
 use super::Store;
+use super::account::AccountRow;
 use super::course::CourseRow;
 use super::course_right::{right_in, right_locked, taught};
 use super::invitation::{is_invited, use_up};
+use super::person::writer;
 use super::work::{Column, columns, works};
 use crate::error::Error;
-use crate::people::{email_key, name_key};
+use crate::people::name_key;
 use crate::progress::{Override, Progress, Works, progress};
 use crate::right::{Asker, Right};
 use crate::schema::{account, enrolment};
@@ -89,8 +91,8 @@ impl Store {
                 if before.is_some_and(|before| before.active) {
                     return Err(Error::AlreadyEnrolled);
                 }
-                let name = name_of(conn, student).await?;
-                let email_key = email_key(&name.email);
+                let known = writer(conn, student).await?;
+                let email_key = known.as_ref().map(AccountRow::own_email_key).unwrap_or_default();
                 let invited = is_invited(conn, course, student, &email_key).await?;
                 match row.policy() {
                     EnrolmentPolicy::Invitation if !invited => return Err(Error::InvitationMissing),
@@ -100,7 +102,7 @@ impl Store {
                     _ => {}
                 }
                 use_up(conn, course, student, &email_key).await?;
-                put(conn, course, student, &name, self.clock.now()).await?;
+                put(conn, course, student, known.as_ref(), self.clock.now()).await?;
                 student_in(conn, course, student).await
             })
             .await
@@ -227,8 +229,10 @@ pub async fn lock_enrolment(conn: &mut Conn, course: Id, student: Id) -> Result<
     Ok(on!(conn, |db| lock.execute(db).await)? > 0)
 }
 
-async fn put(conn: &mut Conn, course: Id, student: Id, name: &Name, now: Time) -> Result<(), DbError> {
-    let key = name_key(&name.first_name, &name.last_name);
+async fn put(conn: &mut Conn, course: Id, student: Id, known: Option<&AccountRow>, now: Time) -> Result<(), DbError> {
+    let name = known.map(|known| (known.first_name.as_str(), known.last_name.as_str()));
+    let (first_name, last_name) = name.unwrap_or_default();
+    let key = name_key(first_name, last_name);
     let row = (
         enrolment::course_id.eq(course),
         enrolment::student_id.eq(student),
@@ -273,10 +277,6 @@ async fn students(
     Ok(rows.into_iter().map(student).collect())
 }
 
-async fn name_of(conn: &mut Conn, id: Id) -> Result<Name, DbError> {
-    Ok(names(conn, &[id]).await?.remove(&id).unwrap_or_default())
-}
-
 /// What is known of the names of these people.
 async fn names(conn: &mut Conn, ids: &[Id]) -> Result<HashMap<Id, Name>, DbError> {
     let rows: Vec<(Id, String, String, String)> = on!(conn, |db| account::table
@@ -286,6 +286,13 @@ async fn names(conn: &mut Conn, ids: &[Id]) -> Result<HashMap<Id, Name>, DbError
         .await)?;
     let name = |(id, first_name, last_name, email)| (id, Name { first_name, last_name, email });
     Ok(rows.into_iter().map(name).collect())
+}
+
+/// Who of these people takes courses, or has.
+pub async fn students_among(conn: &mut Conn, ids: &[Id]) -> Result<HashSet<Id>, DbError> {
+    let query = enrolment::table.filter(enrolment::student_id.eq_any(ids)).select(enrolment::student_id).distinct();
+    let found: Vec<Id> = on!(conn, |db| query.load(db).await)?;
+    Ok(found.into_iter().collect())
 }
 
 /// Puts somebody to where their new name belongs.

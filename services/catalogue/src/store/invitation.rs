@@ -1,7 +1,7 @@
 //! Invitations to courses.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
@@ -12,11 +12,12 @@ use super::Store;
 use super::course::CourseRow;
 use super::course_right::{right_in, taught};
 use super::enrolment::teaches;
+use super::person::reachable;
 use super::pieces::{Piece, Pieces};
 use crate::error::Error;
 use crate::people::Address;
 use crate::right::Asker;
-use crate::schema::{account, course_teacher, enrolment, invitation};
+use crate::schema::{course_teacher, enrolment, invitation};
 
 /// An invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -35,6 +36,15 @@ pub enum Invited {
     Address(Address),
 }
 
+impl Invited {
+    fn account(&self) -> Option<Id> {
+        match self {
+            Invited::Account(id) => Some(*id),
+            Invited::Address(_) => None,
+        }
+    }
+}
+
 impl Store {
     /// Invites people, all or none, and answers how many were not invited before.
     pub async fn invite(&self, course: Id, asker: &Asker, people: &[Invited]) -> Result<usize, Error> {
@@ -42,13 +52,14 @@ impl Store {
             .transaction(async |conn| {
                 let row = taught(conn, course, asker).await?;
                 row.changeable()?;
+                let accounts: Vec<Id> = people.iter().filter_map(Invited::account).collect();
+                reachable(conn, &accounts).await?;
                 let mut invited = 0;
                 for person in people {
-                    if let Invited::Account(id) = person {
-                        check_person(conn, *id).await?;
-                        if belongs(conn, &row, *id).await? {
-                            continue;
-                        }
+                    if let Invited::Account(id) = person
+                        && belongs(conn, &row, *id).await?
+                    {
+                        continue;
                     }
                     invited += self.put_invitation(conn, course, person).await?;
                 }
@@ -97,20 +108,13 @@ impl Store {
             .transaction(async |conn| {
                 taught(conn, course, asker).await?.changeable()?;
                 match person {
-                    Invited::Account(id) => delete(conn, course, *id, "").await?,
-                    Invited::Address(address) => delete_address(conn, course, &address.key).await?,
+                    Invited::Account(id) => forget_account(conn, course, *id).await?,
+                    Invited::Address(address) => revoke_address(conn, course, &address.key).await?,
                 }
                 Ok(())
             })
             .await
     }
-}
-
-/// Only who can come is invited.
-async fn check_person(conn: &mut Conn, id: Id) -> Result<(), Error> {
-    let known = account::table.find(id).filter(account::state.eq("ACTIVE")).count();
-    let known: i64 = on!(conn, |db| known.get_result(db).await)?;
-    if known == 0 { Err(Error::PersonNotFound(id.to_string())) } else { Ok(()) }
 }
 
 /// Whether somebody teaches or takes a course.
@@ -122,16 +126,19 @@ async fn belongs(conn: &mut Conn, row: &CourseRow, id: Id) -> Result<bool, DbErr
     Ok(row.owner_id == id || teachers + students > 0)
 }
 
-/// Whether somebody is invited, by their account or their address.
+/// Whether somebody is invited, by their account or by an address of theirs, the one that they have or one that they had when it was
+/// invited.
 pub async fn is_invited(conn: &mut Conn, course: Id, account: Id, email_key: &str) -> Result<bool, DbError> {
     let statement = Pieces::<BigInt>::new([
         Piece::Sql("select count(*) from invitation where course_id = "),
         Piece::Id(&course),
         Piece::Sql(" and (account_id = "),
         Piece::Id(&account),
-        Piece::Sql(" or email_key = "),
+        Piece::Sql(" or follows_id = "),
+        Piece::Id(&account),
+        Piece::Sql(" or (follows_id is null and email_key = "),
         Piece::Text(email_key),
-        Piece::Sql(")"),
+        Piece::Sql("))"),
     ]);
     let count: i64 = on!(conn, |db| statement.get_result(db).await)?;
     Ok(count > 0)
@@ -139,33 +146,38 @@ pub async fn is_invited(conn: &mut Conn, course: Id, account: Id, email_key: &st
 
 /// Who has come needs no invitation any more.
 pub async fn use_up(conn: &mut Conn, course: Id, account: Id, email_key: &str) -> Result<(), DbError> {
-    delete(conn, course, account, email_key).await
-}
-
-async fn delete(conn: &mut Conn, course: Id, account: Id, email_key: &str) -> Result<(), DbError> {
-    let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::account_id.eq(account));
+    forget_account(conn, course, account).await?;
+    let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::follows_id.eq(account));
     on!(conn, |db| diesel::delete(own).execute(db).await)?;
-    delete_address(conn, course, email_key).await
+    let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::email_key.eq(email_key));
+    let own = own.filter(invitation::follows_id.is_null());
+    on!(conn, |db| diesel::delete(own).execute(db).await).map(drop)
 }
 
-async fn delete_address(conn: &mut Conn, course: Id, email_key: &str) -> Result<(), DbError> {
+/// Takes the invitation of an account back.
+pub async fn forget_account(conn: &mut Conn, course: Id, account: Id) -> Result<(), DbError> {
+    let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::account_id.eq(account));
+    on!(conn, |db| diesel::delete(own).execute(db).await).map(drop)
+}
+
+async fn revoke_address(conn: &mut Conn, course: Id, email_key: &str) -> Result<(), DbError> {
     let own = invitation::table.filter(invitation::course_id.eq(course)).filter(invitation::email_key.eq(email_key));
     on!(conn, |db| diesel::delete(own).execute(db).await).map(drop)
 }
 
+/// Takes back every invitation of the address of somebody who is being erased, and answers how many those were.
+pub async fn forget_address(conn: &mut Conn, email_key: &str) -> Result<i64, DbError> {
+    if email_key.is_empty() {
+        return Ok(0);
+    }
+    let own = invitation::table.filter(invitation::email_key.eq(email_key)).filter(invitation::follows_id.is_null());
+    let gone: usize = on!(conn, |db| diesel::delete(own).execute(db).await)?;
+    Ok(i64::try_from(gone).unwrap_or(i64::MAX))
+}
+
 /// Makes the invitations of an address those of the account that had it: an invitation follows who was meant, and is found when they are
-/// erased.
+/// erased. To the teachers it is one of the address still, and tells nothing of whose that was.
 pub async fn follow(conn: &mut Conn, account: Id, old_key: &str) -> Result<(), DbError> {
-    let statement = Pieces::<Bool>::new([
-        Piece::Sql("update invitation set email_key = null, email = '', account_id = "),
-        Piece::Id(&account),
-        Piece::Sql(" where email_key = "),
-        Piece::Text(old_key),
-        Piece::Sql(" and course_id not in (select course_id from invitation where account_id = "),
-        Piece::Id(&account),
-        Piece::Sql(")"),
-    ]);
-    on!(conn, |db| statement.execute(db).await)?;
-    let left = invitation::table.filter(invitation::email_key.eq(old_key));
-    on!(conn, |db| diesel::delete(left).execute(db).await).map(drop)
+    let own = invitation::table.filter(invitation::email_key.eq(old_key)).filter(invitation::follows_id.is_null());
+    on!(conn, |db| diesel::update(own).set(invitation::follows_id.eq(Some(account))).execute(db).await).map(drop)
 }

@@ -8,6 +8,7 @@ pub mod change;
 pub mod course;
 mod course_erasure;
 pub mod course_file;
+pub mod course_removal;
 pub mod course_right;
 pub mod course_teacher;
 pub mod course_view;
@@ -19,6 +20,7 @@ mod index;
 pub mod invitation;
 pub mod movie;
 pub mod page;
+pub mod person;
 mod pieces;
 pub mod quiz_attempt;
 pub mod search;
@@ -31,10 +33,12 @@ mod term_sql;
 pub mod work;
 pub mod write;
 
+use std::sync::Arc;
+
 use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
 use quartet_chassis::id::Id;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// The catalogue's database.
 #[derive(Clone)]
@@ -43,11 +47,13 @@ pub struct Store {
     clock: Clock,
     /// The number of the newest change that this process has heard of.
     newest: watch::Sender<i64>,
+    /// Told when this process has deleted a course.
+    deleted: Arc<Notify>,
 }
 
 impl Store {
     pub fn new(db: Db, clock: Clock) -> Store {
-        Store { db, clock, newest: watch::Sender::new(0) }
+        Store { db, clock, newest: watch::Sender::new(0), deleted: Arc::default() }
     }
 
     /// The time that is written.

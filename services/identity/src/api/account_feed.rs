@@ -118,5 +118,6 @@ fn change(row: ChangeRow) -> AccountChange {
         avatar_media_id: row.avatar_media_id,
         state,
         erasure_id: String::new(),
+        email_verified: row.email_verified,
     }
 }

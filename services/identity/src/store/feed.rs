@@ -23,6 +23,7 @@ pub struct ChangeRow {
     pub number: i64,
     pub account_id: Id,
     pub email: String,
+    pub email_verified: bool,
     #[diesel(deserialize_as = String)]
     pub state: State,
     pub first_name: String,
@@ -55,6 +56,7 @@ impl Store {
             account::change_number.assume_not_null(),
             account::id,
             account::email,
+            account::email_verified,
             account::state,
             profile::first_name,
             profile::last_name,

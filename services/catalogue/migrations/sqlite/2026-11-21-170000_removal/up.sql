@@ -1,0 +1,11 @@
+-- Of whom an erasure removes everything, until that is done; who waits to be told is not named any more.
+alter table erasure add column account_id blob;
+
+-- Courses that are deleted, and what is in them bit by bit.
+create index course_deleted on course (id) where state = 'DELETED';
+create index course_request_course on course_request (course_id);
+create index enrolment_override_teacher on enrolment (override_teacher_id) where override_teacher_id is not null;
+
+-- Of an invitation of an address: the account that had it and has another one now.
+alter table invitation add column follows_id blob;
+create index invitation_follows on invitation (follows_id) where follows_id is not null;

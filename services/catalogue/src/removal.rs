@@ -1,0 +1,20 @@
+//! Removes what is in courses that were deleted, behind the answer and whoever has deleted them.
+
+use std::time::Duration;
+
+use quartet_chassis::parts::Faults;
+use tokio::time::timeout;
+
+use crate::store::Store;
+
+/// How often it is looked for what an instance that is no more has left.
+const PERIOD: Duration = Duration::from_secs(2);
+
+pub async fn run(store: Store, faults: Faults) {
+    loop {
+        if let Err(error) = store.remove_deleted(&faults).await {
+            tracing::debug!(%error, "deleted courses can't be removed");
+        }
+        timeout(PERIOD, store.course_deleted()).await.ok();
+    }
+}
