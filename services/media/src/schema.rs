@@ -110,8 +110,8 @@ diesel::table! {
         id -> Binary,
         object_key -> Text,
         store_id -> Text,
-        /// The erasure that waits for it.
-        erasure_id -> Nullable<Binary>,
+        /// Whose bytes they were. The erasure of their account waits for it.
+        account_id -> Nullable<Binary>,
         due_time -> Timestamp,
         attempts -> Integer,
         create_time -> Timestamp,

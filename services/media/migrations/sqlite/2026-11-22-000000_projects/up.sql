@@ -21,7 +21,9 @@ insert into account_cursor (name, number) values ('account', 0);
 create table erasure (
     id blob not null primary key,
     removed text not null,
-    create_time timestamp not null
+    create_time timestamp not null,
+    -- Of whom it removes everything, until that is done.
+    account_id blob
 );
 
 create table project (
@@ -135,14 +137,14 @@ create table garbage (
     id blob not null primary key,
     object_key text not null,
     store_id text not null,
-    -- The erasure that waits for it.
-    erasure_id blob,
+    -- Whose bytes they were. The erasure of their account waits for it.
+    account_id blob,
     due_time timestamp not null,
     attempts integer not null,
     create_time timestamp not null
 );
 create index garbage_due on garbage (due_time);
-create index garbage_erasure on garbage (erasure_id) where erasure_id is not null;
+create index garbage_account on garbage (account_id) where account_id is not null;
 
 create table event (
     project_id blob not null references project (id) on delete cascade,
