@@ -1,5 +1,8 @@
 //! Media's database: one function per question.
 
+pub mod blob;
+pub mod event;
+
 use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
 use quartet_chassis::id::Id;
