@@ -9,8 +9,10 @@ use clap::{Args, Subcommand, ValueEnum};
 pub enum Task {
     /// Runs accounts, sessions and keys: one role of a fleet
     Identity,
-    /// Runs movies: one role of a fleet
+    /// Runs movies and courses: one role of a fleet
     Catalogue,
+    /// Runs projects and their files: one role of a fleet
+    Media,
     /// Runs the public port: one role of a fleet
     Gateway,
     /// Brings databases up to this version. A fleet's roles wait for it
@@ -42,6 +44,7 @@ pub enum Task {
 pub enum Context {
     Identity,
     Catalogue,
+    Media,
 }
 
 /// What can be imported.
@@ -129,6 +132,6 @@ pub struct Mail {
 impl Task {
     /// Whether it runs until it is told to stop.
     pub fn is_role(&self) -> bool {
-        matches!(self, Task::Identity | Task::Catalogue | Task::Gateway)
+        matches!(self, Task::Identity | Task::Catalogue | Task::Media | Task::Gateway)
     }
 }

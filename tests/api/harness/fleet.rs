@@ -1,4 +1,4 @@
-//! An installation of processes: two identities, a catalogue and a gateway, on databases and a Redis of its own.
+//! An installation of processes: two identities, a catalogue, media and a gateway, on databases and a Redis of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::unique;
 pub struct Fleet {
     pub identities: Vec<Process>,
     pub catalogue: Process,
+    pub medias: Vec<Process>,
     pub gateway: Process,
     pub grounds: Grounds,
 }
@@ -36,9 +37,11 @@ impl Grounds {
         let number = format!("{}_{}", std::process::id(), unique());
         let identity_database = format!("identity_{number}");
         let catalogue_database = format!("catalogue_{number}");
-        let (identity, catalogue, redis) = tokio::join!(
+        let media_database = format!("media_{number}");
+        let (identity, catalogue, media, redis) = tokio::join!(
             postgres.create_database(&identity_database),
             postgres.create_database(&catalogue_database),
+            postgres.create_database(&media_database),
             Redis::start(),
         );
         let folder = tempfile::tempdir().unwrap();
@@ -49,6 +52,10 @@ impl Grounds {
             identity,
             "--catalogue-database-url".to_owned(),
             catalogue,
+            "--media-database-url".to_owned(),
+            media,
+            "--media-directory".to_owned(),
+            path("media"),
             "--redis-url".to_owned(),
             redis.url(),
             "--master-key".to_owned(),
@@ -66,7 +73,7 @@ impl Grounds {
         Grounds { postgres, redis, identity_database, folder, flags: all }
     }
 
-    /// Runs the migrations of both services.
+    /// Runs the migrations of all services.
     pub async fn migrate(&self) {
         let command = self.command("migrate", &[]);
         let output = tokio::task::spawn_blocking(move || quartet(&command)).await.unwrap();
@@ -124,18 +131,32 @@ impl Fleet {
         let (one, two) = (own(identity.clone(), "clock-1"), own(identity, "clock-2"));
         let (one, two) = tokio::join!(Process::start(&one), Process::start(&two));
         let identities = vec![one, two];
-        let addresses: Vec<String> = identities.iter().map(|process| process.started.listen.to_string()).collect();
-        let addresses = addresses.join(",");
+        let addresses = listening(&identities);
         let catalogue = grounds.role("catalogue", &["--identity-address", &addresses]);
-        let catalogue = Process::start(&own(catalogue, "clock-3")).await;
-        let listen = catalogue.started.listen.to_string();
-        let gateway = grounds.role("gateway", &["--identity-address", &addresses, "--catalogue-address", &listen]);
+        let media = grounds.role("media", &["--identity-address", &addresses]);
+        let (catalogue, media) = (own(catalogue, "clock-3"), own(media, "clock-5"));
+        let (catalogue, media) = tokio::join!(Process::start(&catalogue), Process::start(&media));
+        let medias = vec![media];
+        let at = [addresses, catalogue.started.listen.to_string(), listening(&medias)];
+        let gateway = grounds.role("gateway", &gateway_flags(&at));
         let gateway = Process::start(&own(gateway, "clock-4")).await;
-        Fleet { identities, catalogue, gateway, grounds }
+        Fleet { identities, catalogue, medias, gateway, grounds }
     }
 
     /// Every process, identity's first.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.identities.iter().chain([&self.catalogue, &self.gateway])
+        self.identities.iter().chain([&self.catalogue]).chain(&self.medias).chain([&self.gateway])
     }
+}
+
+/// Where the instances of a role are, as an address of it is written.
+fn listening(processes: &[Process]) -> String {
+    let addresses: Vec<String> = processes.iter().map(|process| process.started.listen.to_string()).collect();
+    addresses.join(",")
+}
+
+/// What a gateway is told of the others: where identity, the catalogue and media are.
+pub fn gateway_flags(at: &[impl AsRef<str>; 3]) -> [&str; 6] {
+    let [identity, catalogue, media] = at.each_ref().map(AsRef::as_ref);
+    ["--identity-address", identity, "--catalogue-address", catalogue, "--media-address", media]
 }

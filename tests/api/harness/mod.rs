@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use self::certificate::{Authority, Pair};
 pub use self::database::DatabaseHome;
-pub use self::fleet::{Fleet, Grounds};
+pub use self::fleet::{Fleet, Grounds, gateway_flags};
 pub use self::person::{PASSWORD, Person};
 pub use self::postgres::{OwnPostgres, Postgres};
 pub use self::process::{Output, Process, free_port, quartet, quartet_command};
@@ -40,6 +40,7 @@ pub mod prelude {
     pub use quartet_proto::catalogue::v1::*;
     pub use quartet_proto::control::v1::Fault;
     pub use quartet_proto::identity::v1::*;
+    pub use quartet_proto::media::v1::*;
     pub use tonic::{Code, Request};
 
     pub use super::{DatabaseHome, PASSWORD, Person, Refusal, World, eventually, fixture, refusal};

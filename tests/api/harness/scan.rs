@@ -17,13 +17,13 @@ impl World {
         let mut found = Vec::new();
         if let Some(data) = self.data() {
             files(&data, &mut found);
-            for name in ["identity", "catalogue"] {
+            for name in ["identity", "catalogue", "media"] {
                 found.push((format!("{name}'s tables"), tables(&data.join(format!("{name}.db")))));
             }
         }
         if let Some(grounds) = self.grounds() {
             files(&grounds.path(""), &mut found);
-            for name in ["identity", "catalogue"] {
+            for name in ["identity", "catalogue", "media"] {
                 let database = grounds.identity_database.replace("identity", name);
                 found.push((format!("{name}'s tables"), grounds.postgres.dump(&database).await.into_bytes()));
             }

@@ -24,7 +24,7 @@ pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
         Task::Clients(Clients::Delete { name }) => clients::delete(options, name).await,
         Task::Keys(Keys::Rotate { withdraw_now }) => keys::rotate(options, withdraw_now).await,
         Task::Mail(wanted) => mail::print(options, &wanted).await,
-        Task::Identity | Task::Catalogue | Task::Gateway | Task::Config => anyhow::bail!("this is no command"),
+        Task::Identity | Task::Catalogue | Task::Media | Task::Gateway | Task::Config => anyhow::bail!("this is no command"),
     }
 }
 
