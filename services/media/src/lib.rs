@@ -21,6 +21,7 @@ use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
 pub use self::config::{Config, StoreKind};
+use self::objects::Objects;
 use self::store::{Limits, Store};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -47,8 +48,14 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 /// Starts the service. A SQLite file is migrated first; a PostgreSQL database is migrated by a step of its own, see [`migrate`]. It
 /// follows the accounts of `identity`, which need not be there yet.
 pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow::Result<Service> {
-    let (db, _store, guard) = assemble(config, parts).await?;
+    let (db, _store, objects, guard) = assemble(config, parts).await?;
     let _ = identity;
+    parts.spawn(async move {
+        // A wrong bucket is better known now than at the first upload. Nothing else waits for it.
+        if let Err(error) = objects.is_ready().await {
+            tracing::warn!(%error, "object store unavailable");
+        }
+    });
     let check: Check = Arc::new(move || {
         let db = db.clone();
         async move { db.is_ready().await }.boxed()
@@ -58,16 +65,17 @@ pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow
 
 /// Starts the service for a command: it answers calls and does nothing else.
 pub async fn start_idle(config: &Config, parts: &Parts) -> anyhow::Result<Guard> {
-    let (_, _, guard) = assemble(config, parts).await?;
+    let (_, _, _, guard) = assemble(config, parts).await?;
     Ok(guard)
 }
 
-async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, Guard)> {
+async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, Objects, Guard)> {
     let db = open(config, parts).await?;
     if db.is_sqlite() {
         db.migrate().await.context("can't migrate media's database")?;
     }
     let store = Store::new(db.clone(), parts.clock.clone(), Limits::from(config));
+    let objects = Objects::open(config, parts).await?;
     let routes = Routes::default();
-    Ok((db, store, Guard::new("media", routes, parts)?))
+    Ok((db, store, objects, Guard::new("media", routes, parts)?))
 }
