@@ -3,7 +3,10 @@
 mod api;
 mod config;
 mod error;
+mod given;
+mod kind;
 mod objects;
+mod project;
 mod schema;
 mod store;
 
@@ -17,9 +20,13 @@ use quartet_chassis::guard::Guard;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
 use quartet_chassis::upstream::Upstream;
+use quartet_proto::media::v1::project_member_service_server::ProjectMemberServiceServer;
+use quartet_proto::media::v1::project_service_server::ProjectServiceServer;
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
+use self::api::project::ProjectApi;
+use self::api::project_member::ProjectMemberApi;
 pub use self::config::{Config, StoreKind};
 use self::objects::Objects;
 use self::store::{Limits, Store};
@@ -76,6 +83,8 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, 
     }
     let store = Store::new(db.clone(), parts.clock.clone(), Limits::from(config));
     let objects = Objects::open(config, parts).await?;
-    let routes = Routes::default();
+    let projects = ProjectServiceServer::new(ProjectApi { store: store.clone() });
+    let members = ProjectMemberServiceServer::new(ProjectMemberApi { store: store.clone() });
+    let routes = Routes::new(projects).add_service(members);
     Ok((db, store, objects, Guard::new("media", routes, parts)?))
 }

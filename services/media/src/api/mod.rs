@@ -1,1 +1,6 @@
 //! The rpcs.
+
+pub mod ask;
+mod file;
+pub mod project;
+pub mod project_member;
