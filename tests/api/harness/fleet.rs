@@ -1,4 +1,4 @@
-//! An installation of processes: two identities, a catalogue, media and a gateway, on databases and a Redis of its own.
+//! An installation of processes: two identities, a catalogue, two medias and a gateway, on databases, a Redis and a bucket of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::postgres::Postgres;
 use super::process::{Process, quartet};
 use super::redis::Redis;
+use super::s3::S3;
 use super::unique;
 
 /// A running fleet. Its processes end when it is dropped.
@@ -25,6 +26,8 @@ pub const FLEET_SECRET: &str = "080808080808080808080808080808080808080808080808
 pub struct Grounds {
     pub postgres: Postgres,
     pub redis: Arc<Redis>,
+    /// The bucket, where the flags name no other store of objects.
+    pub s3: Arc<S3>,
     /// The name of identity's database.
     pub identity_database: String,
     folder: Arc<tempfile::TempDir>,
@@ -32,17 +35,18 @@ pub struct Grounds {
 }
 
 impl Grounds {
-    /// Makes databases, migrated, and a Redis. The flags go to every role.
+    /// Makes databases, migrated, a Redis and a bucket. The flags go to every role.
     pub async fn make(postgres: Postgres, flags: &[&str]) -> Grounds {
         let number = format!("{}_{}", std::process::id(), unique());
         let identity_database = format!("identity_{number}");
         let catalogue_database = format!("catalogue_{number}");
         let media_database = format!("media_{number}");
-        let (identity, catalogue, media, redis) = tokio::join!(
+        let (identity, catalogue, media, redis, s3) = tokio::join!(
             postgres.create_database(&identity_database),
             postgres.create_database(&catalogue_database),
             postgres.create_database(&media_database),
             Redis::start(),
+            S3::start(),
         );
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("mail")).unwrap();
@@ -54,8 +58,6 @@ impl Grounds {
             catalogue,
             "--media-database-url".to_owned(),
             media,
-            "--media-directory".to_owned(),
-            path("media"),
             "--redis-url".to_owned(),
             redis.url(),
             "--master-key".to_owned(),
@@ -68,9 +70,12 @@ impl Grounds {
             path("mail"),
         ];
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let redis = Arc::new(redis);
+        if !flags.contains(&"--media-store") {
+            all.extend(s3.flags());
+        }
+        let (redis, s3) = (Arc::new(redis), Arc::new(s3));
         let folder = Arc::new(folder);
-        Grounds { postgres, redis, identity_database, folder, flags: all }
+        Grounds { postgres, redis, s3, identity_database, folder, flags: all }
     }
 
     /// Runs the migrations of all services.
@@ -134,9 +139,11 @@ impl Fleet {
         let addresses = listening(&identities);
         let catalogue = grounds.role("catalogue", &["--identity-address", &addresses]);
         let media = grounds.role("media", &["--identity-address", &addresses]);
-        let (catalogue, media) = (own(catalogue, "clock-3"), own(media, "clock-5"));
-        let (catalogue, media) = tokio::join!(Process::start(&catalogue), Process::start(&media));
-        let medias = vec![media];
+        let catalogue = own(catalogue, "clock-3");
+        let (one, two) = (own(media.clone(), "clock-5"), own(media, "clock-6"));
+        let (catalogue, one, two) =
+            tokio::join!(Process::start(&catalogue), Process::start(&one), Process::start(&two));
+        let medias = vec![one, two];
         let at = [addresses, catalogue.started.listen.to_string(), listening(&medias)];
         let gateway = grounds.role("gateway", &gateway_flags(&at));
         let gateway = Process::start(&own(gateway, "clock-4")).await;

@@ -14,6 +14,8 @@ pub mod raw;
 pub mod redis;
 mod refusal;
 mod role;
+pub mod s3;
+mod s3_server;
 mod scan;
 pub mod smtp;
 mod times;

@@ -22,8 +22,8 @@ use super::{Bytestream, ObjectError};
 
 /// How much is read at once.
 const PIECE: usize = 256 * 1024;
-/// How long a call may wait for its turn. Behind it is another one for the same object.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// How long a call waits for its turn, which another call for the same object has.
+const PATIENCE: Duration = Duration::from_secs(25);
 /// How long the folder is waited for, which a process that ends may still have.
 const TAKING_OVER: Duration = Duration::from_secs(5);
 
@@ -152,11 +152,11 @@ impl Directory {
         let paths = self.paths(key)?;
         let slow = |_| ObjectError::Unavailable("the disk is too slow".into());
         let turn = tokio::time::timeout(PATIENCE, self.turn(key)).await.map_err(slow)?;
-        let work = off_runtime(move || {
+        off_runtime(move || {
             let _turn = turn;
             work(&paths)
-        });
-        tokio::time::timeout(PATIENCE, work).await.map_err(slow)?
+        })
+        .await
     }
 
     async fn turn(&self, key: &str) -> OwnedMutexGuard<()> {

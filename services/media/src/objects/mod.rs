@@ -63,8 +63,8 @@ impl Objects {
     }
 
     /// Stores the part with this number, from 0, which begins at `offset`. It is durable when this answers; the answer is the store's own
-    /// name for the part. The same part again replaces it. It answers within 45 seconds, and when it has failed nothing of it is written
-    /// later: what comes next for the same key waits for it.
+    /// name for the part. The same part again replaces it. A bucket answers within 25 seconds. A folder answers once the write has ended,
+    /// and where nobody waits for the answer any more, the next call for the same key waits for that end.
     pub async fn put_part(
         &self,
         key: &str,

@@ -23,11 +23,13 @@ use super::{Bytestream, ObjectError, key};
 use crate::config::Config;
 
 /// How long one request may take; a part has 16 MiB at most.
-const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST: Duration = Duration::from_secs(20);
 /// After this time nothing is tried again …
-const TRIES: Duration = Duration::from_secs(15);
+const TRIES: Duration = Duration::from_secs(10);
 /// … and after this one, which is below the lease of a part, nothing is waited for.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How long the store may take to make one object of 10,000 parts.
+const FINISHING: Duration = Duration::from_secs(50);
 /// How often something is tried again.
 const RETRIES: usize = 3;
 /// How long a store that has taken a request may say nothing.
@@ -101,7 +103,7 @@ impl S3 {
     pub async fn finish(&self, name: &str, store_id: &str, parts: Vec<String>, size: u64) -> Result<(), ObjectError> {
         let (path, store_id) = (path(name)?, store_id.to_owned());
         let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
-        let finished = within(self.streams.complete_multipart(&path, &store_id, parts)).await;
+        let finished = within_time(FINISHING, self.streams.complete_multipart(&path, &store_id, parts)).await;
         // An answer can be lost, and then the upload is not there any more but the object is: only that counts.
         match within(self.calls.head(&path)).await {
             Ok(meta) if meta.size == size => Ok(()),
@@ -200,7 +202,14 @@ fn path(name: &str) -> Result<Path, ObjectError> {
 }
 
 async fn within<T>(call: impl Future<Output = object_store::Result<T>>) -> Result<T, ObjectError> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    within_time(PATIENCE, call).await
+}
+
+async fn within_time<T>(
+    limit: Duration,
+    call: impl Future<Output = object_store::Result<T>>,
+) -> Result<T, ObjectError> {
+    match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer.map_err(typed),
         Err(_) => Err(ObjectError::Unavailable("no answer in time".into())),
     }
