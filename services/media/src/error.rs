@@ -41,6 +41,9 @@ pub enum Error {
     LinkInvalid,
     TranscriptUnreadable(&'static str),
     CursorTooOld,
+    /// Nothing was taken for too long.
+    ReaderTooSlow,
+    Overloaded,
     Object(ObjectError),
     Db(DbError),
 }
@@ -127,6 +130,11 @@ fn failure(error: Error) -> Failure {
             let message = "what happened behind the cursor is not known any more: start anew without one";
             of(Code::FailedPrecondition, Reason::CursorTooOld, message)
         }
+        Error::ReaderTooSlow => {
+            of(Code::Aborted, Reason::ReaderTooSlow, "nothing was taken for too long: go on where it broke off")
+        }
+        Error::Overloaded => of(Code::ResourceExhausted, Reason::Overloaded, "too much of this is going on")
+            .retry_after(std::time::Duration::from_secs(1)),
         Error::Object(error) => error.into(),
         Error::Db(error) => error.into(),
     }

@@ -7,8 +7,10 @@ mod given;
 mod kind;
 mod objects;
 mod project;
+mod range;
 mod schema;
 mod store;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -20,11 +22,13 @@ use quartet_chassis::guard::Guard;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
 use quartet_chassis::upstream::Upstream;
+use quartet_proto::media::v1::media_service_server::MediaServiceServer;
 use quartet_proto::media::v1::project_member_service_server::ProjectMemberServiceServer;
 use quartet_proto::media::v1::project_service_server::ProjectServiceServer;
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
+use self::api::media::MediaApi;
 use self::api::project::ProjectApi;
 use self::api::project_member::ProjectMemberApi;
 pub use self::config::{Config, StoreKind};
@@ -85,6 +89,7 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, 
     let objects = Objects::open(config, parts).await?;
     let projects = ProjectServiceServer::new(ProjectApi { store: store.clone() });
     let members = ProjectMemberServiceServer::new(ProjectMemberApi { store: store.clone() });
-    let routes = Routes::new(projects).add_service(members);
+    let media = MediaServiceServer::new(MediaApi::new(store.clone(), objects.clone(), config, parts));
+    let routes = Routes::new(projects).add_service(members).add_service(media);
     Ok((db, store, objects, Guard::new("media", routes, parts)?))
 }

@@ -9,6 +9,7 @@ pub mod project;
 pub mod project_view;
 pub mod request;
 pub mod usage;
+pub mod watch;
 
 use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
