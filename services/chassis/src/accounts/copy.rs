@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use quartet_proto::identity::v1::{AccountChange, AccountState};
 
 use super::erasure::{Removed, begin};
-use super::hold::{People, hold_alone};
+use super::hold::{People, forget, hold_alone};
 use super::table::{AccountRow, account, account_cursor};
 use super::{Keeper, count};
 use crate::clock::Clock;
@@ -88,15 +88,9 @@ impl<K: Keeper> Copied<K> {
     }
 
     /// Forgets an account. What else there is of it is removed behind this, bit by bit, before identity is told.
-    async fn forget(
-        &self,
-        conn: &mut Conn,
-        id: Id,
-        old: Option<&AccountRow>,
-        erasure_id: Id,
-    ) -> Result<(), DbError> {
+    async fn forget(&self, conn: &mut Conn, id: Id, old: Option<&AccountRow>, erasure_id: Id) -> Result<(), DbError> {
         let mut removed = Removed::new();
-        let accounts = on!(conn, |db| diesel::delete(account::table.find(id)).execute(db).await)?;
+        let accounts = forget(conn, id, self.clock.now()).await?;
         count(&mut removed, "account", accounts);
         if let Some(old) = old {
             self.keeper.begin_erasure(conn, old, &mut removed).await?;

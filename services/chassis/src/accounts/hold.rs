@@ -1,17 +1,20 @@
 //! People while something is written about them: what is written together with them here is found by their erasure.
 //!
 //! Who erases somebody first deletes their account. So nothing about them comes behind that as long as it is written by transactions that
-//! hold the account, or have seen that it is not being erased. Accounts are locked in the order of their ids, behind what they are members
+//! hold the account, or have seen that it was not deleted. Accounts are locked in the order of their ids, behind what they are members
 //! of, and before what is in it.
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Binary, Text};
 use diesel_async::RunQueryDsl;
 
 use super::copy::CURSOR;
-use super::table::{AccountRow, account, erasure};
+use super::table::{AccountRow, account, account_gone};
+use crate::clock::Time;
 use crate::db::{Conn, DbError, within};
 use crate::id::Id;
 use crate::on;
@@ -25,7 +28,7 @@ pub enum Writer {
     Known(AccountRow),
     /// Not told of yet.
     Unknown,
-    /// Being erased: what they write would stay.
+    /// Deleted, though a call of theirs may still be under way: what they write would stay.
     Erased,
 }
 
@@ -55,7 +58,7 @@ pub async fn missing(conn: &mut Conn, ids: &[Id]) -> Result<Option<Id>, DbError>
     Ok(ids.iter().find(|id| !active(id)).copied())
 }
 
-/// What is known of somebody who writes something of their own. They may not be known yet; who is being erased writes nothing.
+/// What is known of somebody who writes something of their own. They may not be known yet; who was deleted writes nothing.
 pub async fn writer(conn: &mut Conn, id: Id) -> Result<Writer, DbError> {
     if let Some(known) = hold(conn, &[id]).await?.remove(&id) {
         return Ok(Writer::Known(known));
@@ -65,9 +68,25 @@ pub async fn writer(conn: &mut Conn, id: Id) -> Result<Writer, DbError> {
     if let Some(known) = hold(conn, &[id]).await?.remove(&id) {
         return Ok(Writer::Known(known));
     }
-    let erased = erasure::table.filter(erasure::account_id.eq(id)).count();
-    let erased: i64 = on!(conn, |db| erased.get_result(db).await)?;
-    Ok(if erased > 0 { Writer::Erased } else { Writer::Unknown })
+    let gone = account_gone::table.find(tag(id)).count();
+    let gone: i64 = on!(conn, |db| gone.get_result(db).await)?;
+    Ok(if gone > 0 { Writer::Erased } else { Writer::Unknown })
+}
+
+/// Forgets an account but for a tag that tells nobody whose it was, and answers how many rows those were. The tag is kept for longer than any
+/// call takes that began before.
+pub(super) async fn forget(conn: &mut Conn, id: Id, now: Time) -> Result<usize, DbError> {
+    let old = account_gone::table.filter(account_gone::create_time.lt(now - TimeDelta::days(1)));
+    on!(conn, |db| diesel::delete(old).execute(db).await)?;
+    let gone = (account_gone::tag.eq(tag(id)), account_gone::create_time.eq(now));
+    let insert = diesel::insert_into(account_gone::table).values(gone).on_conflict_do_nothing();
+    on!(conn, |db| insert.execute(db).await)?;
+    on!(conn, |db| diesel::delete(account::table.find(id)).execute(db).await)
+}
+
+/// The same on every instance. Half of an id is random: nobody can try all of them.
+fn tag(id: Id) -> Vec<u8> {
+    digest(&SHA256, &[b"quartet deleted account".as_slice(), id.as_bytes()].concat()).as_ref().to_vec()
 }
 
 /// Who can be found by an address: somebody active whose it is.

@@ -1,7 +1,7 @@
 //! Accounts as a service other than identity knows them: a copy that follows identity's feed, and the removal of what the service keeps of
 //! accounts that are deleted.
 //!
-//! Each service has the tables `account`, `account_cursor` and `erasure` of its own, made by its migrations. Nothing refers to `account`:
+//! Each service has the tables `account`, `account_gone`, `account_cursor` and `erasure` of its own, made by its migrations. Nothing refers to `account`:
 //! it may lag, and a token suffices.
 
 pub mod address;

@@ -41,6 +41,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Accounts that were deleted within the last day.
+    account_gone (tag) {
+        /// Made of the id, which can't be read from it.
+        tag -> Binary,
+        create_time -> Timestamp,
+    }
+}
+
 /// An account as it is known here.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = account)]

@@ -35,17 +35,23 @@ pub async fn insert(conn: &mut Conn, row: &BlobRow) -> Result<(), DbError> {
     on!(conn, |db| diesel::insert_into(blob::table).values(row).execute(db).await).map(drop)
 }
 
+/// Under which type a browser may show these bytes.
+pub async fn set_inline_type(conn: &mut Conn, id: Id, inline_type: &str) -> Result<(), DbError> {
+    let set = blob::inline_type.eq(inline_type);
+    on!(conn, |db| diesel::update(blob::table.find(id)).set(set).execute(db).await).map(drop)
+}
+
 /// Removes a blob when no file has its bytes any more; then its object is garbage. `owner` is whose bytes they were: their erasure waits
-/// until the object is gone.
-pub async fn release(conn: &mut Conn, id: Id, owner: Option<Id>, now: Time) -> Result<(), DbError> {
+/// until the object is gone. True when it was removed.
+pub async fn release(conn: &mut Conn, id: Id, owner: Option<Id>, now: Time) -> Result<bool, DbError> {
     let lock = diesel::update(blob::table.find(id)).set(blob::size_bytes.eq(blob::size_bytes));
     let found: Option<BlobRow> =
         on!(conn, |db| lock.returning(BlobRow::as_returning()).get_result(db).await.optional())?;
-    let Some(row) = found else { return Ok(()) };
+    let Some(row) = found else { return Ok(false) };
     let left = media::table.filter(media::blob_id.eq(id)).count();
     let left: i64 = on!(conn, |db| left.get_result(db).await)?;
     if left > 0 {
-        return Ok(());
+        return Ok(false);
     }
     on!(conn, |db| diesel::delete(blob::table.find(id)).execute(db).await)?;
     throw_away(
@@ -53,7 +59,8 @@ pub async fn release(conn: &mut Conn, id: Id, owner: Option<Id>, now: Time) -> R
         Thrown { id, object_key: row.object_key, store_id: String::new(), account_id: owner, due_time: now },
         now,
     )
-    .await
+    .await?;
+    Ok(true)
 }
 
 /// An object, finished or only begun, that nothing refers to any more. Its row is written in the transaction that takes the last reference

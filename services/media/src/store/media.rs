@@ -183,7 +183,7 @@ impl Store {
             .transaction(async |conn| {
                 let (project, role, file) = file_locked(conn, id, account).await?;
                 role.may(Role::Owner)?;
-                give_back(conn, project.id, project.owner_id, file.stored.size_bytes).await?;
+                give_back(conn, &project, file.stored.size_bytes).await?;
                 count_media(conn, project.id, -1).await?;
                 on!(conn, |db| diesel::delete(media::table.find(id)).execute(db).await)?;
                 release(conn, file.media.blob_id, Some(project.owner_id), now).await?;

@@ -52,13 +52,13 @@ pub async fn fits(
 }
 
 /// Takes bytes off that have left a project, which the transaction holds.
-pub async fn give_back(conn: &mut Conn, project: Id, owner: Id, bytes: i64) -> Result<(), DbError> {
+pub async fn give_back(conn: &mut Conn, project: &ProjectRow, bytes: i64) -> Result<(), DbError> {
     if bytes == 0 {
         return Ok(());
     }
-    sub_bytes(conn, owner, bytes).await?;
+    sub_bytes(conn, project.owner_id, bytes).await?;
     let less = project::size_bytes.eq(project::size_bytes - bytes);
-    on!(conn, |db| diesel::update(project::table.find(project)).set(less).execute(db).await).map(drop)
+    on!(conn, |db| diesel::update(project::table.find(project.id)).set(less).execute(db).await).map(drop)
 }
 
 /// Counts bytes that an account gets, as far as it has room for them.
