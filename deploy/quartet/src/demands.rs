@@ -32,7 +32,7 @@ pub fn check(settings: &Settings, mistakes: &mut Mistakes) {
                 mistakes,
             );
         }
-        Some(Task::Media) => {
+        Some(Task::Media { tool: None }) => {
             bus(&options.fleet, mistakes);
             need("QUARTET_IDENTITY_ADDRESS", !options.fleet.identity_address.is_empty(), mistakes);
             database("QUARTET_MEDIA_DATABASE_URL", options.media.database_url.as_ref(), &options.fleet, mistakes);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod client;
 mod command;
 mod control;
 mod demands;
@@ -34,7 +35,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         None => embedded::start(settings.options).await,
         Some(Task::Identity) => role::identity(settings.options).await,
         Some(Task::Catalogue) => role::catalogue(settings.options).await,
-        Some(Task::Media) => role::media(settings.options).await,
+        Some(Task::Media { tool: None }) => role::media(settings.options).await,
         Some(Task::Gateway) => role::gateway(settings.options).await,
         Some(_) => anyhow::bail!("this is a command, not a server"),
     }

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use clap::error::Error;
 use clap::parser::ValueSource;
-use clap::{Args, Command, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, Args, Command, FromArgMatches as _, Subcommand as _};
 use quartet_chassis::config::{self, Given, Mistakes};
 use quartet_chassis::mail::SmtpSettings;
 use quartet_chassis::telemetry;
 use quartet_chassis::upstream::Address;
 use secrecy::SecretString;
 
+use crate::client::{self, Client};
 use crate::demands;
 use crate::task::Task;
 
@@ -61,6 +62,9 @@ pub struct Options {
 
     #[command(flatten, next_help_heading = "Gateway")]
     pub gateway: quartet_gateway::Config,
+
+    #[command(flatten, next_help_heading = "Client")]
+    pub client: Client,
 
     #[command(flatten, next_help_heading = "Tests")]
     pub trial: Trial,
@@ -160,9 +164,16 @@ pub fn command() -> Command {
 /// The help of a tool shows what is the tool's own, and where it works.
 fn hide_settings_of_tools(command: Command) -> Command {
     let settings: Vec<_> = command.get_arguments().cloned().collect();
-    let hidden: Vec<_> = settings.into_iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.hide(true)).collect();
+    let hidden = settings.iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.clone().hide(true));
+    let hidden: Vec<_> = hidden.collect();
     command.mut_subcommands(|tool| match tool.get_name() {
-        "identity" | "catalogue" | "media" | "gateway" => tool,
+        "identity" | "catalogue" | "gateway" => tool,
+        "media" => {
+            let is_shown = |arg: &Arg| client::SHOWN.contains(&arg.get_id().as_str());
+            let hidden: Vec<_> =
+                settings.iter().filter(|arg| !is_shown(arg)).map(|arg| arg.clone().hide(true)).collect();
+            tool.mut_subcommands(move |tool| tool.args(hidden.clone()))
+        }
         _ if tool.has_subcommands() => {
             let hidden = hidden.clone();
             tool.args(hidden.clone()).mut_subcommands(move |tool| tool.args(hidden.clone()))
