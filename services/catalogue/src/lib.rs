@@ -3,6 +3,7 @@
 mod accounts;
 mod api;
 mod block;
+mod class;
 mod config;
 mod country;
 mod country_codes;

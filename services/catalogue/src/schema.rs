@@ -260,6 +260,8 @@ diesel::table! {
         block_id -> Binary,
         student_id -> Binary,
         course_id -> Binary,
+        /// Of a student in a block: 1, 2, …
+        number -> Integer,
         /// None when the teacher's account is gone.
         teacher_id -> Nullable<Binary>,
         grade -> Nullable<Integer>,
