@@ -15,6 +15,7 @@ pub mod redis;
 mod refusal;
 mod role;
 pub mod s3;
+pub mod s3_proxy;
 mod s3_server;
 mod scan;
 pub mod smtp;

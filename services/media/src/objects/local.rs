@@ -25,7 +25,7 @@ const PIECE: usize = 256 * 1024;
 /// How long a call waits for its turn, which another call for the same object has.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How long the folder is waited for, which a process that ends may still have.
-const TAKING_OVER: Duration = Duration::from_secs(5);
+const TAKING_OVER: Duration = Duration::from_secs(3);
 
 /// A folder of objects. No second process has it.
 #[derive(Clone)]
@@ -261,4 +261,108 @@ fn make_folder(folder: &Path) -> io::Result<bool> {
 /// Makes the names in a folder durable.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, TryStreamExt as _};
+
+    use super::*;
+
+    const KEY: &str = "objects/60/0198b3f2-7d0c-7a51-8f0e-5b1d2c3e4f60";
+
+    async fn directory() -> (tempfile::TempDir, Directory) {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(&folder.path().join("media")).await.unwrap();
+        (folder, directory)
+    }
+
+    async fn put(directory: &Directory, offset: u64, data: &[u8]) -> Result<(), ObjectError> {
+        let (first, second) = data.split_at(data.len() / 2);
+        directory.put(KEY, offset, vec![Bytes::copy_from_slice(first), Bytes::copy_from_slice(second)]).await
+    }
+
+    async fn read(directory: &Directory, range: Range<u64>) -> Result<Vec<u8>, ObjectError> {
+        let pieces: Vec<Bytes> = directory.read(KEY, range).await?.try_collect().await?;
+        Ok(pieces.concat())
+    }
+
+    #[tokio::test]
+    async fn m6_an_object_is_not_there_until_it_is_whole_and_then_it_is_all_there() {
+        let (_folder, directory) = directory().await;
+        let bytes: Vec<u8> = (0..700_000_u32).map(|at| (at % 251) as u8).collect();
+        directory.begin(KEY).await.unwrap();
+        directory.begin(KEY).await.unwrap();
+        put(&directory, 0, &bytes[..500_000]).await.unwrap();
+        // A part again, and one that reaches further than what is there in the end.
+        put(&directory, 0, &bytes[..500_000]).await.unwrap();
+        put(&directory, 500_000, &[7; 400_000]).await.unwrap();
+        put(&directory, 500_000, &bytes[500_000..]).await.unwrap();
+        assert_eq!(read(&directory, 0..1).await, Err(ObjectError::Missing));
+
+        directory.finish(KEY, 700_000).await.unwrap();
+        assert_eq!(read(&directory, 0..700_000).await.unwrap(), bytes);
+        assert_eq!(read(&directory, 262_143..262_146).await.unwrap(), bytes[262_143..262_146]);
+        directory.finish(KEY, 700_000).await.unwrap();
+        assert!(matches!(directory.finish(KEY, 1).await, Err(ObjectError::Damaged(_))));
+        assert!(matches!(read(&directory, 0..700_001).await, Err(ObjectError::Damaged(_))));
+        assert_eq!(put(&directory, 0, b"later").await, Err(ObjectError::Missing));
+    }
+
+    #[tokio::test]
+    async fn f16_what_is_removed_does_not_come_back() {
+        let (folder, directory) = directory().await;
+        directory.begin(KEY).await.unwrap();
+        put(&directory, 0, b"some").await.unwrap();
+        assert!(matches!(directory.finish(KEY, 5).await, Err(ObjectError::Damaged(_))));
+        directory.remove(KEY).await.unwrap();
+        assert_eq!(put(&directory, 4, b"more").await, Err(ObjectError::Missing));
+        assert_eq!(directory.finish(KEY, 4).await, Err(ObjectError::Missing));
+
+        directory.begin(KEY).await.unwrap();
+        put(&directory, 0, b"some").await.unwrap();
+        directory.finish(KEY, 4).await.unwrap();
+        directory.remove(KEY).await.unwrap();
+        directory.remove(KEY).await.unwrap();
+        assert_eq!(read(&directory, 0..4).await, Err(ObjectError::Missing));
+        for place in ["uploads", "objects/60"] {
+            assert_eq!(fs::read_dir(folder.path().join("media").join(place)).unwrap().count(), 0, "{place}");
+        }
+    }
+
+    #[tokio::test]
+    async fn s55_writers_of_one_object_take_turns_even_when_nobody_waits_for_them() {
+        let (_folder, directory) = directory().await;
+        directory.begin(KEY).await.unwrap();
+        let long = vec![Bytes::from(vec![1; 8 << 20])];
+        for _ in 0..8 {
+            // It has begun, and nobody hears its end.
+            assert_eq!(directory.put(KEY, 0, long.clone()).now_or_never(), None);
+            directory.put(KEY, 0, vec![Bytes::from(vec![2; 8 << 20])]).await.unwrap();
+        }
+        directory.finish(KEY, 8 << 20).await.unwrap();
+        assert!(read(&directory, 0..8 << 20).await.unwrap().iter().all(|byte| *byte == 2));
+    }
+
+    #[tokio::test]
+    async fn f23_a_folder_has_one_owner() {
+        let (folder, first) = directory().await;
+        let root = folder.path().join("media");
+        let error = Directory::open(&root).await.err().unwrap();
+        assert!(format!("{error:#}").ends_with("another process uses it"), "{error:#}");
+        drop(first);
+        Directory::open(&root).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn f24_a_file_that_is_cut_is_no_shorter_object() {
+        let (folder, directory) = directory().await;
+        directory.begin(KEY).await.unwrap();
+        put(&directory, 0, &[1; 600_000]).await.unwrap();
+        directory.finish(KEY, 600_000).await.unwrap();
+        let stream = directory.read(KEY, 0..600_000).await.unwrap();
+        File::options().write(true).open(folder.path().join("media").join(KEY)).unwrap().set_len(300_000).unwrap();
+        let read: Result<Vec<Bytes>, ObjectError> = stream.try_collect().await;
+        assert!(matches!(read, Err(ObjectError::Damaged(_))));
+    }
 }
