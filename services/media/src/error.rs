@@ -38,6 +38,8 @@ pub enum Error {
     /// The file is so long.
     RangeUnsatisfiable(i64),
     MediaDamaged(String),
+    /// The store has lost what it had of an upload.
+    UploadDamaged(String),
     LinkInvalid,
     TranscriptUnreadable(&'static str),
     CursorTooOld,
@@ -123,6 +125,10 @@ fn failure(error: Error) -> Failure {
         }
         Error::MediaDamaged(id) => {
             of(Code::DataLoss, Reason::MediaDamaged, "the stored file is not what was uploaded").with("media_id", id)
+        }
+        Error::UploadDamaged(id) => {
+            of(Code::DataLoss, Reason::MediaDamaged, "what was stored of the upload is damaged: upload it again")
+                .with("upload_id", id)
         }
         Error::LinkInvalid => of(Code::Unauthenticated, Reason::LinkInvalid, "the link is not good, or no longer"),
         Error::TranscriptUnreadable(why) => of(Code::FailedPrecondition, Reason::TranscriptUnreadable, why),

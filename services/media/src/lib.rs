@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod digest;
 mod error;
 mod given;
 mod kind;
@@ -9,8 +10,13 @@ mod objects;
 mod project;
 mod range;
 mod schema;
+mod sniff;
 mod store;
 mod transcript;
+mod turns;
+mod upload;
+mod upload_stream;
+mod uploader;
 
 use std::sync::Arc;
 
@@ -19,25 +25,32 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use futures_util::FutureExt as _;
 use quartet_chassis::db::{Db, Migrations};
 use quartet_chassis::guard::Guard;
+use quartet_chassis::limits::{self, Room};
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
 use quartet_chassis::upstream::Upstream;
 use quartet_proto::media::v1::media_service_server::MediaServiceServer;
 use quartet_proto::media::v1::project_member_service_server::ProjectMemberServiceServer;
 use quartet_proto::media::v1::project_service_server::ProjectServiceServer;
+use quartet_proto::media::v1::upload_service_server::UploadServiceServer;
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
 use self::api::media::MediaApi;
 use self::api::project::ProjectApi;
 use self::api::project_member::ProjectMemberApi;
+use self::api::upload::UploadApi;
 pub use self::config::{Config, StoreKind};
 use self::objects::Objects;
 use self::store::{Limits, Store};
+use self::uploader::Uploader;
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const MIGRATIONS: Migrations = Migrations { postgres: || POSTGRES, sqlite: || SQLITE };
+
+/// The rpc whose messages are longer than others.
+const PUT_CHUNK: &str = "/quartet.media.v1.UploadService/PutChunk";
 
 /// The running service.
 pub struct Service {
@@ -90,6 +103,13 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, 
     let projects = ProjectServiceServer::new(ProjectApi { store: store.clone() });
     let members = ProjectMemberServiceServer::new(ProjectMemberApi { store: store.clone() });
     let media = MediaServiceServer::new(MediaApi::new(store.clone(), objects.clone(), config, parts));
-    let routes = Routes::new(projects).add_service(members).add_service(media);
+    let uploads = uploads(&store, &objects, parts);
+    let routes = Routes::new(projects).add_service(members).add_service(media).add_service(uploads);
     Ok((db, store, objects, Guard::new("media", routes, parts)?))
+}
+
+fn uploads(store: &Store, objects: &Objects, parts: &Parts) -> UploadServiceServer<UploadApi> {
+    let uploader = Uploader::new(store.clone(), objects.clone());
+    let api = UploadApi { store: store.clone(), uploader, tasks: parts.tasks.clone(), room: Room::default() };
+    UploadServiceServer::new(api).max_decoding_message_size(limits::message(PUT_CHUNK))
 }

@@ -8,4 +8,5 @@ pub mod media;
 pub mod project;
 pub mod project_member;
 mod text;
+pub mod upload;
 mod watch;

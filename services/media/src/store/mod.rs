@@ -5,9 +5,12 @@ pub mod blob;
 pub mod event;
 pub mod media;
 pub mod member;
+pub mod part;
 pub mod project;
 pub mod project_view;
 pub mod request;
+pub mod upload;
+pub mod upload_end;
 pub mod usage;
 pub mod watch;
 
