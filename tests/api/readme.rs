@@ -65,6 +65,11 @@ async fn the_first_five_minutes_go_as_the_readme_says() {
         "the phone",
         "movies stored",
         "\"JPN\"",
+        "\"decades\": [",
+        "you@example.com is a new administrator",
+        "\"passed\": true",
+        "\"completedBlocks\": 2",
+        "\"averageGrade\": 95",
     ] {
         assert!(stdout.contains(sign), "`{sign}` is not in:\n{stdout}\n{stderr}");
     }

@@ -39,6 +39,16 @@ pub enum Task {
     Keys(Keys),
     /// Prints the last mail that was written into the data directory
     Mail(Mail),
+    /// Makes people, movies and a course to try things with, and prints once how to sign in
+    ///
+    /// Four people at `demo.example` (a teacher, two students, a moderator) with passwords that no other installation has, forty old
+    /// films, and a course in which one student has been at work. An installation with accounts of its own is left alone without
+    /// `--yes`. A second run changes nothing; one that was cut off is taken up.
+    Seed {
+        /// Also where there are accounts already
+        #[arg(long)]
+        yes: bool,
+    },
     /// Prints the settings in force, with secrets hidden, and where each comes from
     Config,
 }
