@@ -4,7 +4,11 @@ use aws_lc_rs::digest;
 
 use crate::harness::prelude::*;
 
+mod quota;
+mod race;
 mod route;
+mod upload;
+mod upload_stream;
 
 /// A project of this person's.
 pub async fn project(world: &World, owner: &Person, name: &str) -> Project {
