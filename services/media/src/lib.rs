@@ -14,6 +14,7 @@ mod sniff;
 mod store;
 mod transcript;
 mod turns;
+mod upkeep;
 mod upload;
 mod upload_stream;
 mod uploader;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use futures_util::FutureExt as _;
+use quartet_chassis::accounts::Follower;
 use quartet_chassis::db::{Db, Migrations};
 use quartet_chassis::guard::Guard;
 use quartet_chassis::limits::{self, Room};
@@ -72,8 +74,9 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 /// Starts the service. A SQLite file is migrated first; a PostgreSQL database is migrated by a step of its own, see [`migrate`]. It
 /// follows the accounts of `identity`, which need not be there yet.
 pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow::Result<Service> {
-    let (db, _store, objects, guard) = assemble(config, parts).await?;
-    let _ = identity;
+    let (db, store, objects, guard) = assemble(config, parts).await?;
+    upkeep::start(&store, objects.clone(), parts);
+    parts.spawn(Follower::new("media", db.clone(), store, identity, parts).run());
     parts.spawn(async move {
         // A wrong bucket is better known now than at the first upload. Nothing else waits for it.
         if let Err(error) = objects.is_ready().await {

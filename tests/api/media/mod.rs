@@ -4,9 +4,21 @@ use aws_lc_rs::digest;
 
 use crate::harness::prelude::*;
 
+mod browser;
+mod erasure;
+mod file;
+mod full;
+mod hostile_name;
+mod http;
+mod member;
+mod object_store;
+mod page;
+mod project;
 mod quota;
 mod race;
 mod route;
+mod slow;
+mod transcript;
 mod upload;
 mod upload_stream;
 

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::AccountRow;
+use quartet_chassis::accounts::table::account;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
@@ -11,7 +13,6 @@ use quartet_chassis::on;
 use quartet_proto::catalogue::v1::{EnrolmentPolicy, PublicationState};
 
 use super::Store;
-use super::account::AccountRow;
 use super::course::CourseRow;
 use super::course_right::{right_in, right_locked, taught};
 use super::invitation::{is_invited, use_up};
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::people::name_key;
 use crate::progress::{Override, Progress, Works, progress};
 use crate::right::{Asker, Right};
-use crate::schema::{account, enrolment};
+use crate::schema::enrolment;
 
 /// An enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -81,7 +82,7 @@ impl Store {
                 }
                 let known = writer(conn, student).await?;
                 let email_key = known.as_ref().map(AccountRow::own_email_key).unwrap_or_default();
-                let invited = is_invited(conn, course, student, &email_key).await?;
+                let invited = is_invited(conn, course, student, email_key).await?;
                 match row.policy() {
                     EnrolmentPolicy::Invitation if !invited => return Err(Error::InvitationMissing),
                     EnrolmentPolicy::Code if !invited && !knows(&row.enrolment_code) => {
@@ -89,7 +90,7 @@ impl Store {
                     }
                     _ => {}
                 }
-                use_up(conn, course, student, &email_key).await?;
+                use_up(conn, course, student, email_key).await?;
                 put(conn, course, student, known.as_ref(), self.clock.now()).await?;
                 student_in(conn, course, student).await
             })

@@ -4,10 +4,10 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_proto::identity::v1::{AccountChange, AccountState};
 
+use super::Keeper;
 use super::erasure::{Removed, begin};
 use super::hold::{People, forget, hold_alone};
 use super::table::{AccountRow, account, account_cursor};
-use super::{Keeper, count};
 use crate::clock::Clock;
 use crate::db::{Conn, Db, DbError};
 use crate::id::Id;
@@ -89,9 +89,8 @@ impl<K: Keeper> Copied<K> {
 
     /// Forgets an account. What else there is of it is removed behind this, bit by bit, before identity is told.
     async fn forget(&self, conn: &mut Conn, id: Id, old: Option<&AccountRow>, erasure_id: Id) -> Result<(), DbError> {
-        let mut removed = Removed::new();
         let accounts = forget(conn, id, self.clock.now()).await?;
-        count(&mut removed, "account", accounts);
+        let mut removed = Removed::from([("account".to_owned(), i32::try_from(accounts).unwrap_or(i32::MAX))]);
         if let Some(old) = old {
             self.keeper.begin_erasure(conn, old, &mut removed).await?;
         }

@@ -34,7 +34,7 @@ pub enum Step {
 /// Adds to what was removed.
 pub fn count(removed: &mut Removed, kind: &str, rows: impl TryInto<i32>) {
     let rows = rows.try_into().unwrap_or(i32::MAX);
-    if rows > 0 || kind == "account" {
+    if rows > 0 {
         let sum = removed.entry(kind.to_owned()).or_default();
         *sum = sum.saturating_add(rows);
     }

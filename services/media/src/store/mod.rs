@@ -2,13 +2,17 @@
 
 pub mod bell;
 pub mod blob;
+mod erasure;
 pub mod event;
+pub mod garbage;
 pub mod media;
 pub mod member;
 pub mod part;
 pub mod project;
 pub mod project_view;
+pub mod removal;
 pub mod request;
+pub mod sweep;
 pub mod upload;
 pub mod upload_end;
 pub mod usage;

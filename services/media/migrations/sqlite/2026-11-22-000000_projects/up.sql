@@ -17,6 +17,7 @@ create table account_gone (
     tag blob not null primary key,
     create_time timestamp not null
 );
+create index account_gone_create_time on account_gone (create_time);
 create table account_cursor (
     name text not null primary key,
     number bigint not null
