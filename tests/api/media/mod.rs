@@ -11,6 +11,7 @@ mod full;
 mod hostile_name;
 mod http;
 mod member;
+mod memory;
 mod object_store;
 mod page;
 mod project;
