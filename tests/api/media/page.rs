@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::prelude::*;
 
 /// What a site answers: type and content, by path.
-type Pages = HashMap<String, (&'static str, Vec<u8>)>;
+pub type Pages = HashMap<String, (&'static str, Vec<u8>)>;
 
 /// A site on an origin of its own. Pages tell what they find by `POST /report`; whatever else is asked for is remembered.
 pub struct Site {
