@@ -22,6 +22,7 @@ mod race;
 mod rights;
 mod route;
 mod slow;
+mod sweep;
 mod transcript;
 mod upload;
 mod upload_stream;
