@@ -44,7 +44,9 @@ impl Writer {
 
     fn again(&self, refused: &Refusal) -> bool {
         let unheard = self.killed && (refused.reason.is_empty() || refused.code == Code::Unavailable);
-        AGAIN.contains(&refused.reason.as_str()) || unheard
+        // Another one has completed it meanwhile: it answers the same to all.
+        let completed = refused.metadata.get("state").is_some_and(|state| state == "COMPLETED");
+        AGAIN.contains(&refused.reason.as_str()) || completed || unheard
     }
 
     async fn step(&self) -> Result<Option<Media>, Refusal> {
