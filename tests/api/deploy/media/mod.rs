@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use self::line::{Fate, Line};
 use crate::harness::prelude::*;
-use crate::harness::{Output, quartet_command};
+use crate::harness::{Authority, Output, quartet_command};
 use crate::media::{downloaded, noise, project, sha256};
 
 /// The part of a file that is stored at a time.
@@ -204,6 +204,34 @@ async fn m7_a_download_overwrites_nothing_and_stays_in_its_folder() {
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Over TLS to a server whose certificate is trusted, and to no other.
+#[tokio::test]
+async fn s62_files_go_over_tls_to_who_is_trusted() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let pair = authority.sign();
+    let written = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (cert, key) = (written("cert.pem", &pair.cert), written("key.pem", &pair.key));
+    let world = World::with(&["--gateway-tls-cert", &cert, "--gateway-tls-key", &key]).await;
+    let email = world.administrator().await;
+    let (file, url) = (written("beach.mp4", "waves"), format!("https://localhost:{}", world.gateway().port()));
+    let command = ["media", "put", &file, "nothing", "--server", &url, "--account", &email];
+    let command = [&command[..], &["--account-password", PASSWORD]].concat();
+    let trusting = |pem: &str| {
+        let roots = written("roots.pem", pem);
+        let output = quartet_command(&command).env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR").output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = trusting(&authority.pem);
+    assert!(said.contains("there is no such project"), "signed in, and was heard: {said}");
+    let said = trusting(&Authority::new().pem);
+    assert!(said.contains("can't reach https://localhost"), "{said}");
 }
 
 #[tokio::test]
