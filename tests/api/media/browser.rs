@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::http::link;
-use super::page::{Browser, Pages, Site};
+use super::page::{Browser, PATIENCE, Pages, Site};
 use super::{project, uploaded, video};
 use crate::harness::prelude::*;
+use crate::harness::within;
 
 /// A film of twenty seconds whose index stands at its end, behind so much that is not needed to play it.
 fn film() -> Vec<u8> {
@@ -263,7 +264,7 @@ async fn s52_of_forty_files_that_are_several_things_at_once_none_runs_a_script()
     assert_eq!(frames.report("framed ").await, "framed RAN control", "what ran in a page");
     browser.open(&traps.url("/control")).await;
     // The very same script, served as a page: it runs, and has the cookie of this host.
-    let tabs = eventually("the control runs in a tab", async || {
+    let tabs = within(PATIENCE, "the control runs in a tab", async || {
         let tabs = browser.tabs().await;
         tabs.iter().any(|(title, _)| title == "RAN control").then_some(tabs)
     })
@@ -271,7 +272,7 @@ async fn s52_of_forty_files_that_are_several_things_at_once_none_runs_a_script()
     let ran: Vec<&(String, String)> =
         tabs.iter().filter(|(title, url)| title.starts_with("RAN") && !url.ends_with("/control")).collect();
     assert!(ran.is_empty(), "what ran in a tab: {ran:?}");
-    let told = eventually("the control tells", async || {
+    let told = within(PATIENCE, "the control tells", async || {
         let told = traps.asked("/ran?");
         told.iter().any(|told| told.starts_with("/ran?control&canary")).then_some(told)
     })

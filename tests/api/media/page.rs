@@ -10,6 +10,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::prelude::*;
+use crate::harness::within;
+
+/// A browser is a heavy program, and beside it all other tests run.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a site answers: type and content, by path.
 pub type Pages = HashMap<String, (&'static str, Vec<u8>)>;
@@ -51,7 +55,7 @@ impl Site {
 
     /// What a page has told that begins so.
     pub async fn report(&self, begin: &str) -> String {
-        eventually(&format!("a page tells `{begin}`"), async || {
+        within(PATIENCE, &format!("a page tells `{begin}`"), async || {
             let reports = self.reports.lock().unwrap();
             let failed = reports.iter().find(|report| report.starts_with("failed"));
             assert!(failed.is_none(), "a page: {failed:?}");
@@ -124,7 +128,7 @@ impl Browser {
             .spawn()
             .expect("the browser does not start");
         let file = profile.path().join("DevToolsActivePort");
-        let port: u16 = eventually("the browser is there", async || {
+        let port: u16 = within(PATIENCE, "the browser is there", async || {
             std::fs::read_to_string(&file).ok()?.lines().next()?.parse().ok()
         })
         .await;
