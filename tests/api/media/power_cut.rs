@@ -4,7 +4,7 @@
 //! in the middle of its work and nothing has been unmounted, is what a cut of the power would leave.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::{downloaded, noise, project, put_all, sha256, started, uploaded, video};
@@ -14,6 +14,7 @@ use crate::harness::prelude::*;
 struct Disk {
     image: PathBuf,
     place: PathBuf,
+    reaper: Child,
 }
 
 impl Disk {
@@ -35,13 +36,17 @@ impl Disk {
         std::fs::create_dir_all(&place).unwrap();
         // The journal is written when somebody syncs, and else by nobody while the file is copied.
         run(Command::new("mount").args(["-o", "loop,commit=600"]).arg(&image).arg(&place))?;
-        Some(Disk { image, place })
+        // However these tests end, it is unmounted.
+        let script = ["-c", "cat; umount -l -- \"$0\""];
+        let reaper = Command::new("sh").args(script).arg(&place).stdin(Stdio::piped()).spawn().unwrap();
+        Some(Disk { image, place, reaper })
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = run(Command::new("umount").arg("-l").arg(&self.place));
+        drop(self.reaper.stdin.take());
+        let _ = self.reaper.wait();
         let _ = std::fs::remove_file(&self.image);
     }
 }
