@@ -220,6 +220,7 @@ impl Paths {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 mod tests {
     use futures_util::{FutureExt as _, TryStreamExt as _};
 
