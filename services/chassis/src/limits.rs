@@ -64,7 +64,8 @@ impl Held {
         let mut taken = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by.get(&self.account).copied().unwrap_or_default();
         if taken.all + bytes > ROOM || own + bytes > SHARE {
-            let failure = Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many uploads at once");
+            let failure =
+                Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many long messages at once");
             return Err(failure.retry_after(Duration::from_secs(1)));
         }
         taken.all += bytes;

@@ -1,7 +1,6 @@
 //! The one message of a unary call, which is waited for before anything is done about it.
 
 use std::convert::Infallible;
-use std::error::Error;
 
 use bytes::{Buf as _, Bytes};
 use futures_util::stream;
@@ -28,7 +27,7 @@ pub(crate) async fn one_message(
     let (parts, mut body) = request.into_parts();
     let (mut frames, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
         length += data.len();
         if length > PREFIX + limit {
             return Err(too_large(limit));
@@ -59,7 +58,7 @@ fn too_large(limit: usize) -> Failure {
 }
 
 /// A client that breaks off is not heard of again; this is for who counts.
-fn broken(_: &(impl Error + ?Sized)) -> Failure {
+fn broken() -> Failure {
     let mut fields = Fields::default();
     fields.refuse("request", "must arrive whole");
     fields.into()

@@ -1,5 +1,5 @@
 //! Downloads: a file's bytes on their way. A piece is read from the store when the one before it has been taken, so a reader that stops
-//! holds one piece and reads nothing; and whoever may not read the file any more gets no more of it.
+//! holds two pieces and reads nothing; and whoever may not read the file any more gets no more of it.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::{Time, timestamp};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::limits::Room;
 use quartet_chassis::page;
 use quartet_proto::media::v1::upload_service_server::UploadService;
@@ -17,7 +18,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ask;
 use crate::error::Error;
-use crate::given::key;
 use crate::kind::{kind_name, stored_kind};
 use crate::store::Store;
 use crate::store::request::RequestKey;
@@ -45,7 +45,7 @@ impl UploadService for UploadApi {
         let request = request.into_inner();
         let mut fields = Fields::default();
         let new = NewUpload::read(&request, self.store.limits().file_bytes, &mut fields);
-        let key = fields.take("idempotency_key", key(request.idempotency_key));
+        let key = fields.take("idempotency_key", idempotency::key(request.idempotency_key));
         let (Some(new), Some(key)) = (new, key) else { return Err(Error::from(fields).into()) };
         let key = key.map(|key| request_key(key, &request.project_id, &new));
         let project = ask::project(&request.project_id)?;

@@ -195,7 +195,7 @@ pub fn exceeded(role: Role, quota: Quota) -> Error {
 }
 
 /// An upload, whoever asks.
-pub async fn upload_in(conn: &mut Conn, id: Id) -> Result<Option<UploadRow>, DbError> {
+async fn upload_in(conn: &mut Conn, id: Id) -> Result<Option<UploadRow>, DbError> {
     let query = upload::table.find(id);
     on!(conn, |db| query.select(UploadRow::as_select()).first(db).await.optional())
 }

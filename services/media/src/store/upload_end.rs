@@ -10,8 +10,9 @@ use quartet_chassis::on;
 use quartet_proto::media::v1::UploadState;
 use quartet_proto::r#type::v1::ErrorReason;
 
-use super::blob::{self, BlobRow, Thrown, throw_away};
+use super::blob::{self, BlobRow};
 use super::event::{EventKind, note};
+use super::garbage::{Thrown, throw_away};
 use super::lease::lend;
 use super::media::{File, MediaRow, file_in};
 use super::part::content_ids;

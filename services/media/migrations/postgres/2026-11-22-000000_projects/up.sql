@@ -37,7 +37,7 @@ create table project (
     owner_id bytea not null,
     name text not null,
     media_count integer not null,
-    -- What its files have, and what uploads have reserved.
+    -- What its files have, with what uploads under way have stored.
     size_bytes bigint not null,
     -- The number of the last event in it.
     last_event bigint not null,
@@ -75,7 +75,7 @@ create table blob (
     sha256 bytea not null,
     size_bytes bigint not null,
     object_key text not null unique,
-    -- Whether a browser may show it under the type.
+    -- The type under which a browser may show it; empty: none.
     inline_type text not null,
     create_time timestamp not null
 );
