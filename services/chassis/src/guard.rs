@@ -28,7 +28,7 @@ use crate::ending::{End, ending};
 use crate::failure::Failure;
 use crate::id::Id;
 use crate::limits::{self, Held, Room};
-use crate::message::one_message;
+use crate::message::{holder, one_message};
 use crate::parts::Parts;
 
 /// The header that carries the gateway's own token, beside which the client's address counts.
@@ -49,7 +49,7 @@ struct Inner {
     context: &'static str,
     methods: HashMap<&'static str, Method>,
     permits: Arc<Semaphore>,
-    /// For messages that are longer than others.
+    /// For messages that are not small.
     room: Room,
     parts: Parts,
 }
@@ -221,8 +221,8 @@ impl Inner {
         most: usize,
         limit: Duration,
     ) -> Result<(Request<Body>, Option<Held>), Failure> {
-        let account = request.extensions().get::<Arc<Claims>>().map_or(Id::NIL, |claims| claims.sub);
-        let arriving = one_message(request, most, self.room.hold(account));
+        let held = self.room.hold(holder(&request));
+        let arriving = one_message(request, most, held);
         tokio::time::timeout(limit, arriving).await.map_err(|_| deadline::exceeded())?
     }
 

@@ -41,6 +41,7 @@ use tonic::service::Routes;
 use self::api::media::MediaApi;
 use self::api::project::ProjectApi;
 use self::api::project_member::ProjectMemberApi;
+use self::api::streams::Streams;
 use self::api::upload::UploadApi;
 pub use self::config::{Config, StoreKind};
 use self::objects::Objects;
@@ -121,6 +122,12 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<Assembled> {
 
 fn uploads(store: &Store, objects: &Objects, parts: &Parts) -> UploadServiceServer<UploadApi> {
     let uploader = Uploader::new(store.clone(), objects.clone());
-    let api = UploadApi { store: store.clone(), uploader, tasks: parts.tasks.clone(), room: Room::default() };
+    let api = UploadApi {
+        store: store.clone(),
+        uploader,
+        tasks: parts.tasks.clone(),
+        room: Room::default(),
+        streams: Streams::default(),
+    };
     UploadServiceServer::new(api).max_decoding_message_size(limits::message(PUT_CHUNK))
 }

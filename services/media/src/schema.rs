@@ -44,8 +44,6 @@ diesel::table! {
         sha256 -> Binary,
         size_bytes -> BigInt,
         object_key -> Text,
-        /// The type under which a browser may show it; empty: none.
-        inline_type -> Text,
         create_time -> Timestamp,
     }
 }
@@ -58,6 +56,8 @@ diesel::table! {
         name -> Text,
         kind -> Text,
         content_type -> Text,
+        /// The type under which a browser may show it; empty: none.
+        inline_type -> Text,
         uploader_id -> Nullable<Binary>,
         version -> BigInt,
         create_time -> Timestamp,

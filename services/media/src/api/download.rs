@@ -77,15 +77,15 @@ impl Downloads {
         match wanted.format {
             TranscriptFormat::Unspecified => self.begin_file(wanted, file).await,
             format => {
-                let text = self.texts.read(&file, format).await?;
+                let text = self.texts.read(&file, wanted.account_id, format).await?;
                 self.begin_text(wanted, file, text).await
             }
         }
     }
 
-    /// A transcript in a form.
-    pub async fn transcript(&self, file: &File, format: TranscriptFormat) -> Result<Text, Error> {
-        self.texts.read(file, format).await
+    /// A transcript in a form, for this account.
+    pub async fn transcript(&self, file: &File, account: Id, format: TranscriptFormat) -> Result<Text, Error> {
+        self.texts.read(file, account, format).await
     }
 
     async fn begin_file(&self, wanted: Wanted, file: File) -> Result<Pieces, Error> {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
-use quartet_chassis::auth::{Claims, Refusal};
+use quartet_chassis::auth::{Claims, LONGEST_LINK, Refusal};
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::{from_unix_seconds, timestamp};
 use quartet_chassis::etag;
@@ -27,9 +27,8 @@ use crate::range::{self, Asked};
 use crate::store::Store;
 use crate::store::media::{File, Listed};
 
-/// How long links are good, in seconds: where nothing is said, and at the most.
+/// How long links are good, in seconds, where nothing is said.
 const LINK: i64 = 300;
-const LONGEST_LINK: i64 = 12 * 3600;
 
 /// The rpcs of files.
 pub struct MediaApi {
@@ -183,7 +182,7 @@ impl MediaService for MediaApi {
         let format = fields.take("format", self::format(format));
         let Some(format) = format else { return Err(Error::from(fields).into()) };
         let file = self.file(&media_id, caller.account_id).await?;
-        let transcript = self.downloads.transcript(&file, format).await?;
+        let transcript = self.downloads.transcript(&file, caller.account_id, format).await?;
         let content_type = transcript.content_type().to_owned();
         Ok(Response::new(GetTranscriptResponse { content: transcript.text, content_type }))
     }

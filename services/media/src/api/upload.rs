@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::ask;
+use super::streams::Streams;
 use crate::error::Error;
 use crate::kind::{kind_name, stored_kind};
 use crate::store::Store;
@@ -33,6 +34,7 @@ pub struct UploadApi {
     pub tasks: TaskTracker,
     /// For the parts that streams collect.
     pub room: Room,
+    pub streams: Streams,
 }
 
 #[tonic::async_trait]
@@ -72,6 +74,7 @@ impl UploadService for UploadApi {
     /// A client that goes away ends this future, wherever it is: what must not be left in the middle runs in tasks of its own.
     async fn upload(&self, request: Request<Streaming<UploadRequest>>) -> Result<Response<UploadResponse>, Status> {
         let account = Caller::of(&request)?.account_id;
+        let _stream = self.streams.begin(account)?;
         let held = self.room.hold(account);
         let taken = upload_stream::take(&self.uploader, &self.tasks, account, held, request.into_inner()).await?;
         let media = taken.file.map(Media::from);

@@ -1,9 +1,10 @@
 //! Bytes that are stored once per owner, until nothing refers to them any more.
 
 use diesel::prelude::*;
+use diesel::sql_types::Binary;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
-use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::db::{Conn, DbError, within};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
@@ -19,7 +20,6 @@ pub struct BlobRow {
     pub sha256: Vec<u8>,
     pub size_bytes: i64,
     pub object_key: String,
-    pub inline_type: String,
     pub create_time: Time,
 }
 
@@ -36,10 +36,20 @@ pub async fn insert(conn: &mut Conn, row: &BlobRow) -> Result<(), DbError> {
     on!(conn, |db| diesel::insert_into(blob::table).values(row).execute(db).await).map(drop)
 }
 
-/// Under which type a browser may show these bytes.
-pub async fn set_inline_type(conn: &mut Conn, id: Id, inline_type: &str) -> Result<(), DbError> {
-    let set = blob::inline_type.eq(inline_type);
+/// Gives a blob another object of the same bytes.
+pub async fn set_object(conn: &mut Conn, id: Id, object_key: &str) -> Result<(), DbError> {
+    let set = blob::object_key.eq(object_key);
     on!(conn, |db| diesel::update(blob::table.find(id)).set(set).execute(db).await).map(drop)
+}
+
+/// Locks the blobs of a project by their ids: others of its owner's projects may have the same, and whoever locks some goes by their ids.
+pub async fn lock_blobs(conn: &mut Conn, project_id: Id) -> Result<(), DbError> {
+    let Conn::Postgres(postgres) = conn else { return Ok(()) };
+    let limit = postgres.limit();
+    let statement =
+        "select 1 from blob where id in (select blob_id from media where project_id = $1) order by id for update";
+    let query = diesel::sql_query(statement).bind::<Binary, _>(project_id);
+    within(limit, query.execute(postgres.inner())).await.map(drop)
 }
 
 /// Removes a blob when no file has its bytes any more; then its object is garbage. `owner` is whose bytes they were: their erasure waits

@@ -28,6 +28,8 @@ pub struct MediaRow {
     pub name: String,
     pub kind: String,
     pub content_type: String,
+    /// The type under which a browser may show it; empty: none.
+    pub inline_type: String,
     pub uploader_id: Option<Id>,
     pub version: i64,
     pub create_time: Time,
@@ -41,7 +43,6 @@ pub struct Stored {
     pub size_bytes: i64,
     pub sha256: Vec<u8>,
     pub object_key: String,
-    pub inline_type: String,
 }
 
 /// A file with its bytes.

@@ -9,6 +9,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
+use super::blob::lock_blobs;
 use super::project::{ProjectRow, owned};
 use super::project_view::{ProjectView, one};
 use super::usage;
@@ -41,12 +42,7 @@ impl Store {
     }
 
     async fn move_usage(&self, conn: &mut Conn, project: &ProjectRow, heir: Id) -> Result<(), Error> {
-        let mut both = [project.owner_id, heir];
-        both.sort_unstable();
-        for account in both {
-            usage::touch(conn, account).await?;
-        }
-        usage::lock(conn, &both).await?;
+        usage::take(conn, project.owner_id, heir).await?;
         if !usage::add_project(conn, heir, PROJECTS).await? {
             return Err(Error::ProjectLimit(PROJECTS));
         }
@@ -72,6 +68,7 @@ async fn hand_over(conn: &mut Conn, project: ProjectRow, heir: Id) -> Result<Pro
         let row = member::table.find((project.id, account));
         on!(conn, |db| diesel::update(row).set(member::role.eq(role.name())).execute(db).await)?;
     }
+    lock_blobs(conn, project.id).await?;
     let files = media::table.filter(media::project_id.eq(project.id)).select(media::blob_id);
     let bytes = diesel::update(blob::table.filter(blob::id.eq_any(files))).set(blob::owner_id.eq(None::<Id>));
     on!(conn, |db| bytes.execute(db).await)?;

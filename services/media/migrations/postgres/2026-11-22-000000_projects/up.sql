@@ -75,8 +75,6 @@ create table blob (
     sha256 bytea not null,
     size_bytes bigint not null,
     object_key text not null unique,
-    -- The type under which a browser may show it; empty: none.
-    inline_type text not null,
     create_time timestamp not null
 );
 create unique index blob_owner_sha256 on blob (owner_id, sha256) where owner_id is not null;
@@ -88,6 +86,8 @@ create table media (
     name text not null,
     kind text not null,
     content_type text not null,
+    -- The type under which a browser may show it; empty: none.
+    inline_type text not null,
     uploader_id bytea,
     version bigint not null,
     create_time timestamp not null,
