@@ -127,7 +127,7 @@ mod tests {
         store.clock.move_by(-TimeDelta::hours(1))?;
         assert_eq!(store.live_revocations(None).await?[0].target, session);
 
-        store.clock.move_by(TimeDelta::hours(3))?;
+        store.clock.move_by(TimeDelta::hours(15))?;
         assert_eq!(store.live_revocations(None).await?, []);
         assert_eq!(store.sweep_revocations().await?, 1);
         Ok(())
