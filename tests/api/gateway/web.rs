@@ -102,7 +102,7 @@ fn unbase64(text: &[u8]) -> Vec<u8> {
 fn long_file() -> Vec<u8> {
     let mut file =
         "names,date_x,score,genre,overview,orig_title,status,orig_lang,budget_x,revenue,country\n".to_owned();
-    for number in 0..2500 {
+    for number in 0..3500 {
         let overview = "In space nobody hears the tests. ".repeat(2);
         file +=
             &format!("Alien {number},05/25/1979,80,Horror,{overview},Alien,Released,English,11000000,106285522,US\n");
@@ -127,7 +127,7 @@ fn assert_steps(mut frames: Vec<(u8, Vec<u8>)>, stored: i32) {
     let read: Vec<i32> = messages.iter().map(|message| message.summary.as_ref().unwrap().rows_read).collect();
     assert!(read.is_sorted_by(|a, b| a < b), "{read:?}");
     let last = messages.last().unwrap().summary.clone().unwrap();
-    assert_eq!((last.rows_read, last.movies_stored, last.movies_unchanged), (2500, stored, 2500 - stored));
+    assert_eq!((last.rows_read, last.movies_stored, last.movies_unchanged), (3500, stored, 3500 - stored));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_server_stream_comes_in_several_frames_binary_and_as_text() {
     let asked = ImportMovieFileRequest { content: Bytes::from(long_file()) }.encode_to_vec();
     let bearer = format!("Bearer {}", admin.access_token);
     let answer = call(&world, IMPORT, asked.clone(), &[("authorization", &bearer)]).await;
-    assert_steps(answer.frames(), 2500);
+    assert_steps(answer.frames(), 3500);
 
     let headers = [("content-type", "application/grpc-web-text"), ("authorization", &bearer), ORIGIN];
     let body = STANDARD.encode(frame(&asked));
