@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, channel};
+use crate::harness::{Clients, channel, within};
 
 const CALLS: u64 = 10_000;
 const AT_ONCE: u64 = 16;
@@ -54,7 +54,7 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
     // one on which so many calls were given up.
     let clients = |token: Option<&str>| Clients::new(channel(world.gateway()), token);
     // The calls that were given up run to their end first.
-    eventually("the queue is empty", async || {
+    within(Duration::from_secs(180), "the queue is empty", async || {
         let asked = SignInRequest {
             email: people[0].email.clone(),
             password: people[0].password.clone(),
@@ -95,12 +95,15 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
     if let Some(fleet) = world.fleet() {
         let open =
             "select count(*) from pg_stat_activity where datname like '%\\_%' and state like 'idle in transaction%'";
-        eventually("no transaction is open", async || {
+        within(Duration::from_secs(180), "no transaction is open", async || {
             let count = fleet.grounds.postgres.run(&fleet.grounds.identity_database, open).await;
             (count == "0").then_some(())
         })
         .await;
-        eventually("files are closed again", async || (open_files(&world) <= files + 64).then_some(())).await;
+        within(Duration::from_secs(180), "files are closed again", async || {
+            (open_files(&world) <= files + 64).then_some(())
+        })
+        .await;
     }
 }
 
