@@ -93,17 +93,16 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
         call.await.unwrap();
     }
     if let Some(fleet) = world.fleet() {
-        let open =
-            "select count(*) from pg_stat_activity where datname like '%\\_%' and state like 'idle in transaction%'";
-        within(Duration::from_secs(180), "no transaction is open", async || {
-            let count = fleet.grounds.postgres.run(&fleet.grounds.identity_database, open).await;
+        let number = fleet.grounds.identity_database.trim_start_matches("identity_");
+        let open = format!(
+            "select count(*) from pg_stat_activity where datname like '%\\_{number}' and state like 'idle in transaction%'"
+        );
+        eventually("no transaction is open", async || {
+            let count = fleet.grounds.postgres.run(&fleet.grounds.identity_database, &open).await;
             (count == "0").then_some(())
         })
         .await;
-        within(Duration::from_secs(180), "files are closed again", async || {
-            (open_files(&world) <= files + 64).then_some(())
-        })
-        .await;
+        eventually("files are closed again", async || (open_files(&world) <= files + 64).then_some(())).await;
     }
 }
 
