@@ -1,2 +1,3 @@
 create database identity;
 create database catalogue;
+create database media;

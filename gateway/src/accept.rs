@@ -66,6 +66,7 @@ fn limits(config: &Config) -> ConnectionLimits {
         connection_window: 1 << 20,
         send_buffer: 256 * 1024,
         patience: PATIENCE,
+        stall: Duration::from_secs(config.stall_seconds.into()),
         age: Duration::from_secs(3600),
     }
 }

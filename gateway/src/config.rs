@@ -76,6 +76,17 @@ pub struct Config {
     )]
     pub connections_per_address: usize,
 
+    /// After how long a connection whose other end takes nothing of what is sent to it is closed
+    #[arg(
+        long = "gateway-stall-seconds",
+        id = "gateway_stall_seconds",
+        env = "QUARTET_GATEWAY_STALL_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=3600)
+    )]
+    pub stall_seconds: u32,
+
     /// Calls at the same time on one connection
     #[arg(
         long = "gateway-streams-per-connection",

@@ -252,5 +252,5 @@ fn time(method: &Method, headers: &HeaderMap) -> Result<Option<Duration>, Failur
         fields.refuse("grpc-timeout", "must be at most 8 digits and one of the units H, M, S, m, u, n");
         return Err(fields.into());
     }
-    Ok(deadline::of(headers, method.is_unary))
+    Ok(deadline::of(headers, deadline::most(method.is_unary, method.message_limit)))
 }

@@ -11,7 +11,7 @@ use tonic::body::Body;
 
 use crate::edge::Edge;
 use crate::limit::Client;
-use crate::{pages, web};
+use crate::{media, pages, web};
 
 /// One connection's way into the gateway.
 #[derive(Clone)]
@@ -47,6 +47,9 @@ impl Front {
             RequestKind::GrpcWeb => Box::pin(web::answer(self, request)),
             RequestKind::Page => {
                 let request = request.map(drop);
+                if request.uri().path().starts_with(media::PATH) {
+                    return Box::pin(async move { Ok(media::answer(&self.edge, &self.client, &request).await) });
+                }
                 Box::pin(async move { Ok(pages::answer(&self.edge, &request).await) })
             }
             RequestKind::Wrong(status) => Box::pin(async move { Ok(pages::refuse(status)) }),

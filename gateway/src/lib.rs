@@ -8,6 +8,7 @@ mod ending;
 mod front;
 mod headers;
 mod limit;
+mod media;
 mod meter;
 mod pages;
 mod route;

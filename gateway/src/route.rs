@@ -6,15 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use quartet_chassis::auth::access::{Access, rules};
 use quartet_chassis::failure::Failure;
+use quartet_chassis::limits::{self, LONGER};
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::Code;
 
 use crate::meter::Meter;
 
-/// The longest message of a request, where nothing else is said.
-const MESSAGE: usize = 4 << 20;
-/// Rpcs that take longer ones: their content and a little around it.
-const LONGER: [(&str, usize); 1] = [("/quartet.catalogue.v1.ImportService/ImportMovieFile", 17 << 20)];
 /// Rpcs that send a mail to whatever address they are given.
 const MAILS: [&str; 5] = [
     "/quartet.identity.v1.AccountService/Register",
@@ -126,8 +123,7 @@ impl Table {
 
 impl Method {
     fn new(path: &str, destination: Destination, token: Token, is_unary: bool) -> Method {
-        let longer = LONGER.iter().find(|(longer, _)| *longer == path);
-        let message_limit = longer.map_or(MESSAGE, |(_, limit)| *limit);
+        let message_limit = limits::message(path);
         Method {
             destination,
             context: String::new(),

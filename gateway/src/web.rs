@@ -18,7 +18,18 @@ use crate::headers::strip_connection;
 /// How long a browser may remember the answer to its question, in seconds.
 const REMEMBER: u64 = 3600;
 /// What a page may read of an answer.
-const EXPOSED: [&str; 4] = ["grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id"];
+const EXPOSED: [&str; 10] = [
+    "grpc-status",
+    "grpc-message",
+    "grpc-status-details-bin",
+    "x-request-id",
+    "accept-ranges",
+    "content-disposition",
+    "content-length",
+    "content-range",
+    "etag",
+    "last-modified",
+];
 
 /// The rules for pages of other origins: exactly those that are named, or all; never with cookies (S-56).
 pub fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
@@ -32,7 +43,7 @@ pub fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
     };
     Ok(CorsLayer::new()
         .allow_origin(origin)
-        .allow_methods([Method::POST, Method::GET])
+        .allow_methods([Method::POST, Method::GET, Method::HEAD])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(ExposeHeaders::list(EXPOSED.map(HeaderName::from_static)))
         .max_age(std::time::Duration::from_secs(REMEMBER)))

@@ -16,5 +16,6 @@ mod gateway;
 mod harness;
 mod house;
 mod identity;
+mod media;
 mod readme;
 mod storage;

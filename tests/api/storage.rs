@@ -168,6 +168,40 @@ async fn a_reader_can_not_write() {
 
 /// F-07 for the database file: a full one refuses by name, keeps what it has answered, and works again when there is room.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_sees_one_moment_and_holds_nobody_up() {
+    let (db, _home) = database().await;
+    add(&db, "before", 1).await.unwrap();
+    let all = async |conn: &mut Conn| -> Result<Vec<String>, DbError> {
+        let query = entry::table.select(entry::name).order(entry::name);
+        on!(conn, |db| query.load(db).await)
+    };
+    let writer = db.clone();
+    let seen: Result<_, DbError> = db
+        .snapshot(async |conn| {
+            let first = all(conn).await?;
+            add(&writer, "meanwhile", 2).await?;
+            Ok((first, all(conn).await?))
+        })
+        .await;
+    assert_eq!(seen.unwrap(), (vec!["before".to_owned()], vec!["before".to_owned()]));
+    assert_eq!(names(&db).await, ["before", "meanwhile"]);
+    // The next ones see more, whatever became of those before them, and none of them writes.
+    let refused: Result<(), DbError> = db.snapshot(async |conn| insert(conn, "by a reader", 3).await).await;
+    assert!(refused.is_err());
+    for _ in 0..20 {
+        let failed: Result<(), DbError> = db
+            .snapshot(async |conn| {
+                all(conn).await?;
+                Err(DbError::Full)
+            })
+            .await;
+        assert!(matches!(failed, Err(DbError::Full)));
+    }
+    let seen: Result<_, DbError> = db.snapshot(async |conn| all(conn).await).await;
+    assert_eq!(seen.unwrap(), ["before", "meanwhile"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f07_a_full_database_refuses_and_recovers() {
     let (db, home) = database().await;
     if home.is_postgres() {

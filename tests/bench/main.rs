@@ -27,7 +27,7 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 11] = [
+const SCENARIOS: [(&str, Scenario); 12] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
@@ -38,6 +38,7 @@ const SCENARIOS: [(&str, Scenario); 11] = [
     ("million", scenario::search::million),
     ("accounts", scenario::accounts::run),
     ("feed", scenario::feed::run),
+    ("courses", scenario::courses::run),
     ("start", scenario::start::run),
 ];
 

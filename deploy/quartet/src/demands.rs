@@ -2,6 +2,7 @@
 
 use quartet_chassis::config::Mistakes;
 use quartet_chassis::crypt::MasterKey;
+use quartet_media::StoreKind;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings::{Fleet, Options, Settings};
@@ -12,6 +13,7 @@ pub fn check(settings: &Settings, mistakes: &mut Mistakes) {
     let options = &settings.options;
     keys(&options.fleet, mistakes);
     trial(settings, mistakes);
+    bucket(&options.media, mistakes);
     match &settings.task {
         Some(Task::Identity) => {
             bus(&options.fleet, mistakes);
@@ -30,10 +32,17 @@ pub fn check(settings: &Settings, mistakes: &mut Mistakes) {
                 mistakes,
             );
         }
+        Some(Task::Media { tool: None }) => {
+            bus(&options.fleet, mistakes);
+            need("QUARTET_IDENTITY_ADDRESS", !options.fleet.identity_address.is_empty(), mistakes);
+            database("QUARTET_MEDIA_DATABASE_URL", options.media.database_url.as_ref(), &options.fleet, mistakes);
+            objects(&options.media, mistakes);
+        }
         Some(Task::Gateway) => {
             bus(&options.fleet, mistakes);
             need("QUARTET_IDENTITY_ADDRESS", !options.fleet.identity_address.is_empty(), mistakes);
             need("QUARTET_CATALOGUE_ADDRESS", !options.fleet.catalogue_address.is_empty(), mistakes);
+            need("QUARTET_MEDIA_ADDRESS", !options.fleet.media_address.is_empty(), mistakes);
         }
         _ => {}
     }
@@ -57,6 +66,30 @@ fn database(name: &str, url: Option<&SecretString>, fleet: &Fleet, mistakes: &mu
     if url.is_some_and(|url| url.expose_secret().starts_with("sqlite:")) && !fleet.allow_sqlite {
         mistakes
             .add(format!("`{name}` names a SQLite file: a role that runs alone takes one only with `--allow-sqlite`"));
+    }
+}
+
+/// Where the bytes of files lie.
+fn objects(media: &quartet_media::Config, mistakes: &mut Mistakes) {
+    if media.store == StoreKind::Directory {
+        need("QUARTET_MEDIA_DIRECTORY", media.directory.is_some(), mistakes);
+    }
+}
+
+/// What the store `s3` needs, in one process and in a fleet.
+fn bucket(media: &quartet_media::Config, mistakes: &mut Mistakes) {
+    if media.store == StoreKind::Directory {
+        return;
+    }
+    let settings = [
+        ("QUARTET_MEDIA_S3_BUCKET", media.s3_bucket.is_some()),
+        ("QUARTET_MEDIA_S3_ACCESS_KEY_ID", media.s3_access_key_id.is_some()),
+        ("QUARTET_MEDIA_S3_SECRET_ACCESS_KEY", media.s3_secret_access_key.is_some()),
+    ];
+    for (name, _) in settings.into_iter().filter(|(_, is_set)| !is_set) {
+        if !mistakes.concern(name) && !mistakes.concern(&format!("{name}_FILE")) {
+            mistakes.add(format!("`{name}` must be set for the store `s3`"));
+        }
     }
 }
 

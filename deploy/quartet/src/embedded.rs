@@ -6,7 +6,7 @@ use quartet_chassis::upstream::Upstream;
 
 use crate::home::{self, Home};
 use crate::running::{Running, Start};
-use crate::services::{self, CATALOGUE, IDENTITY};
+use crate::services::{self, CATALOGUE, IDENTITY, MEDIA};
 use crate::settings::Options;
 use crate::{command, parts};
 
@@ -27,12 +27,21 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     command::migrate::servers(&options, &parts).await?;
     let mailer = services::mailer(&options, &data, &parts)?;
     let identity = quartet_identity::start(&options.identity, &parts, mailer).await?;
-    let catalogue =
-        quartet_catalogue::start(&options.catalogue, &parts, Upstream::Local(identity.guard.clone())).await?;
-    let routes = vec![(IDENTITY, Upstream::Local(identity.guard)), (CATALOGUE, Upstream::Local(catalogue.guard))];
-    parts.follow("gateway", routes[0].1.clone());
+    let accounts = Upstream::Local(identity.guard);
+    let catalogue = quartet_catalogue::start(&options.catalogue, &parts, accounts.clone()).await?;
+    let media = quartet_media::start(&options.media, &parts, accounts.clone()).await?;
+    parts.follow("gateway", accounts.clone());
+    let routes = vec![
+        (IDENTITY, accounts),
+        (CATALOGUE, Upstream::Local(catalogue.guard)),
+        (MEDIA, Upstream::Local(media.guard)),
+    ];
 
-    let checks = vec![(IDENTITY.to_owned(), identity.check), (CATALOGUE.to_owned(), catalogue.check)];
+    let checks = vec![
+        (IDENTITY.to_owned(), identity.check),
+        (CATALOGUE.to_owned(), catalogue.check),
+        (MEDIA.to_owned(), media.check),
+    ];
     let health = Health::start(checks, parts.stopping.clone()).await;
     let operator = serve::bind_unix(&home::socket(&data))?;
     let role = Role::new(routes.clone(), &health, false)?;

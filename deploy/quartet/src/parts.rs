@@ -54,12 +54,15 @@ pub fn command(options: &Options) -> anyhow::Result<Parts> {
     Ok(parts(clock, master(options)?, auth, bus))
 }
 
-/// The installation's key, for the one role that has it; the others seal nothing that another process opens.
+/// The installation's key, for the one role that has it. The others seal nothing that it opens, and have a key that all of their
+/// instances share: what one of them tags another one knows again. A command alone needs none.
 fn master(options: &Options) -> anyhow::Result<MasterKey> {
-    match &options.fleet.master_key {
-        Some(key) => MasterKey::parse(key.expose_secret()),
-        None => MasterKey::parse(&hex::encode(random::bytes::<32>())),
-    }
+    let key = match (&options.fleet.master_key, &options.fleet.fleet_secret) {
+        (Some(key), _) => return MasterKey::parse(key.expose_secret()),
+        (None, Some(secret)) => MasterKey::parse(secret.expose_secret())?.derive("roles without the master key"),
+        (None, None) => random::bytes::<32>(),
+    };
+    MasterKey::parse(&hex::encode(key))
 }
 
 fn redis(options: &Options, clock: &Clock) -> anyhow::Result<Option<Bus>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use quartet_chassis::caller::Operator;
+use quartet_chassis::crypt::MasterKey;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::upstream::Upstream;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -44,9 +45,7 @@ impl Reached {
                 Reached::within(&options, context, parts, Some(home)).await
             }
             Held::Taken(process) => {
-                let upstream = running(options).await.with_context(|| {
-                    format!("{} holds the data directory {}", home::by(process), home::shown(&options.data))
-                })?;
+                let upstream = held_by(options, process).await?;
                 Ok(Reached { upstream, parts: None, home: None })
             }
         }
@@ -60,6 +59,7 @@ impl Reached {
         let guard = match context {
             Context::Identity => quartet_identity::start_idle(&options.identity, &parts).await?,
             Context::Catalogue => quartet_catalogue::start_idle(&options.catalogue, &parts).await?,
+            Context::Media => quartet_media::start_idle(&options.media, &parts).await?,
         };
         Ok(Reached { upstream: Upstream::Local(guard), parts: Some(parts), home })
     }
@@ -75,11 +75,61 @@ impl Reached {
     }
 }
 
+/// Both services, for a command that needs them together: of the server that holds the data directory, or started within the command.
+pub struct Both {
+    pub identity: Upstream,
+    pub catalogue: Upstream,
+    /// The installation's key.
+    pub master: MasterKey,
+    parts: Option<Parts>,
+    home: Option<Home>,
+}
+
+impl Both {
+    pub async fn open(options: &Options) -> anyhow::Result<Both> {
+        if is_fleet(options, Context::Identity)? {
+            let parts = parts::command(options)?;
+            return Both::within(options, parts, None).await;
+        }
+        match Home::hold(&options.data)? {
+            Held::Ours(home) => {
+                let options = services::with_files(options.clone(), home.path());
+                let parts = parts::embedded(&options, &home)?;
+                for context in [Context::Identity, Context::Catalogue] {
+                    migrate::one(&options, context, &parts).await?;
+                }
+                Both::within(&options, parts, Some(home)).await
+            }
+            Held::Taken(process) => {
+                let server = held_by(options, process).await?;
+                let master = match &options.fleet.master_key {
+                    Some(key) => MasterKey::parse(key.expose_secret())?,
+                    None => MasterKey::read_or_create(&options.data.join("master.key"))?,
+                };
+                Ok(Both { identity: server.clone(), catalogue: server, master, parts: None, home: None })
+            }
+        }
+    }
+
+    /// Starts both services on the same parts, so that the one knows whom the other has signed in.
+    async fn within(options: &Options, parts: Parts, home: Option<Home>) -> anyhow::Result<Both> {
+        let identity = Upstream::Local(quartet_identity::start_idle(&options.identity, &parts).await?);
+        let catalogue = Upstream::Local(quartet_catalogue::start_idle(&options.catalogue, &parts).await?);
+        Ok(Both { identity, catalogue, master: parts.master.clone(), parts: Some(parts), home })
+    }
+
+    /// Lets the services within the command end what they began.
+    pub async fn close(self) {
+        Reached { upstream: self.identity, parts: self.parts, home: self.home }.close().await;
+    }
+}
+
 /// Whether the command's service works on a fleet's database and not on a data directory.
 fn is_fleet(options: &Options, context: Context) -> anyhow::Result<bool> {
     let url = match context {
         Context::Identity => options.identity.database_url.as_ref(),
         Context::Catalogue => options.catalogue.database_url.as_ref(),
+        Context::Media => options.media.database_url.as_ref(),
     };
     let on_server = url.is_some_and(|url: &SecretString| !url.expose_secret().starts_with("sqlite:"));
     let has_key = options.fleet.master_key.is_some();
@@ -87,8 +137,14 @@ fn is_fleet(options: &Options, context: Context) -> anyhow::Result<bool> {
     match context {
         _ if !on_server || (has_directory && !has_key) => Ok(false),
         Context::Identity if !has_key => bail!("`QUARTET_MASTER_KEY` must be set: identity's database is a fleet's"),
-        Context::Identity | Context::Catalogue => Ok(true),
+        Context::Identity | Context::Catalogue | Context::Media => Ok(true),
     }
+}
+
+/// The server of this process, which holds the data directory.
+async fn held_by(options: &Options, process: Option<u32>) -> anyhow::Result<Upstream> {
+    let holds = || format!("{} holds the data directory {}", home::by(process), home::shown(&options.data));
+    running(options).await.with_context(holds)
 }
 
 /// The server that holds the data directory, once it answers on its socket.

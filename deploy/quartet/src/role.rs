@@ -9,12 +9,13 @@ use quartet_gateway::Gateway;
 use crate::home::Home;
 use crate::parts;
 use crate::running::{Running, Start};
-use crate::services::{self, CATALOGUE, IDENTITY};
+use crate::services::{self, CATALOGUE, IDENTITY, MEDIA};
 use crate::settings::Options;
 
 const GATEWAY_PORT: u16 = 8000;
 const IDENTITY_PORT: u16 = 8001;
 const CATALOGUE_PORT: u16 = 8002;
+const MEDIA_PORT: u16 = 8003;
 
 pub async fn identity(options: Options) -> anyhow::Result<Running> {
     let (mut start, parts) = begin(&options, IDENTITY_PORT).await?;
@@ -36,14 +37,24 @@ pub async fn catalogue(options: Options) -> anyhow::Result<Running> {
     serve(start, &options, CATALOGUE, Upstream::Local(service.guard), service.check).await
 }
 
+pub async fn media(options: Options) -> anyhow::Result<Running> {
+    let (mut start, parts) = begin(&options, MEDIA_PORT).await?;
+    let identity = Upstream::remote(&options.fleet.identity_address)?;
+    let service = quartet_media::start(&options.media, &parts, identity.clone()).await?;
+    parts.follow("media", identity);
+    start.control(&options, None).await?;
+    serve(start, &options, MEDIA, Upstream::Local(service.guard), service.check).await
+}
+
 pub async fn gateway(options: Options) -> anyhow::Result<Running> {
     let (mut start, parts) = begin(&options, GATEWAY_PORT).await?;
     let identity = Upstream::remote(&options.fleet.identity_address)?;
     let catalogue = Upstream::remote(&options.fleet.catalogue_address)?;
+    let media = Upstream::remote(&options.fleet.media_address)?;
     parts.follow("gateway", identity.fresh());
-    let checks = vec![(IDENTITY.to_owned(), identity.check()), (CATALOGUE.to_owned(), catalogue.check())];
+    let routes = vec![(IDENTITY, identity), (CATALOGUE, catalogue), (MEDIA, media)];
+    let checks = routes.iter().map(|(package, upstream)| ((*package).to_owned(), upstream.check())).collect();
     let health = Health::start(checks, parts.stopping.clone()).await;
-    let routes = vec![(IDENTITY, identity), (CATALOGUE, catalogue)];
     let gateway = Gateway::new(&options.gateway, &parts, routes, health.clone(), start.drain.clone())?;
     let listener = start.listener()?;
     start.serve(async move {

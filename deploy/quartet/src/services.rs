@@ -14,12 +14,15 @@ use crate::settings::Options;
 
 pub const IDENTITY: &str = "quartet.identity";
 pub const CATALOGUE: &str = "quartet.catalogue";
+pub const MEDIA: &str = "quartet.media";
 
-/// The options with the databases in the data directory where no other is named.
+/// The options with the databases, and the folder of files, in the data directory where no other is named.
 pub fn with_files(mut options: Options, data: &Path) -> Options {
     let file = |name: &str| SecretString::from(format!("sqlite:{}", data.join(name).display()));
     options.identity.database_url.get_or_insert_with(|| file("identity.db"));
     options.catalogue.database_url.get_or_insert_with(|| file("catalogue.db"));
+    options.media.database_url.get_or_insert_with(|| file("media.db"));
+    options.media.directory.get_or_insert_with(|| data.join("media"));
     options
 }
 

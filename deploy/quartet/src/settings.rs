@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use clap::error::Error;
 use clap::parser::ValueSource;
-use clap::{Args, Command, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, Args, Command, FromArgMatches as _, Subcommand as _};
 use quartet_chassis::config::{self, Given, Mistakes};
 use quartet_chassis::mail::SmtpSettings;
 use quartet_chassis::telemetry;
 use quartet_chassis::upstream::Address;
 use secrecy::SecretString;
 
+use crate::client::{self, Client};
 use crate::demands;
 use crate::task::Task;
 
@@ -32,7 +33,7 @@ pub struct Options {
     pub data: PathBuf,
 
     /// Where to listen: 127.0.0.1:8000 for everything in one process and for the gateway, 127.0.0.1:8001 for identity,
-    /// 127.0.0.1:8002 for the catalogue
+    /// 127.0.0.1:8002 for the catalogue, 127.0.0.1:8003 for media
     #[arg(long, env = "QUARTET_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 
@@ -56,8 +57,14 @@ pub struct Options {
     #[command(flatten, next_help_heading = "Catalogue")]
     pub catalogue: quartet_catalogue::Config,
 
+    #[command(flatten, next_help_heading = "Media")]
+    pub media: quartet_media::Config,
+
     #[command(flatten, next_help_heading = "Gateway")]
     pub gateway: quartet_gateway::Config,
+
+    #[command(flatten, next_help_heading = "Client")]
+    pub client: Client,
 
     #[command(flatten, next_help_heading = "Tests")]
     pub trial: Trial,
@@ -88,11 +95,15 @@ pub struct Fleet {
     #[arg(long, env = "QUARTET_CATALOGUE_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub catalogue_address: Vec<String>,
 
+    /// Where media listens
+    #[arg(long, env = "QUARTET_MEDIA_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
+    pub media_address: Vec<String>,
+
     /// Lets a role that runs alone use a SQLite file. Never two on one file
     #[arg(long, env = "QUARTET_ALLOW_SQLITE")]
     pub allow_sqlite: bool,
 
-    /// Lets identity and the catalogue describe their contracts on their own ports. The gateway has a setting of its own
+    /// Lets identity, the catalogue and media describe their contracts on their own ports. The gateway has a setting of its own
     #[arg(long, env = "QUARTET_REFLECTION")]
     pub reflection: bool,
 }
@@ -143,7 +154,7 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
 pub fn command() -> Command {
     let command = Task::augment_subcommands(Options::augment_args(Command::new("quartet")))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Accounts, movies and courses behind one port: everything in one process, or one role of a fleet")
+        .about("Accounts, movies, courses and files behind one port: everything in one process, or one role of a fleet")
         .after_help("Every setting is taken by every command, as a flag or from its variable.")
         .subcommand_required(false)
         .disable_help_subcommand(true);
@@ -153,9 +164,16 @@ pub fn command() -> Command {
 /// The help of a tool shows what is the tool's own, and where it works.
 fn hide_settings_of_tools(command: Command) -> Command {
     let settings: Vec<_> = command.get_arguments().cloned().collect();
-    let hidden: Vec<_> = settings.into_iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.hide(true)).collect();
+    let hidden = settings.iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.clone().hide(true));
+    let hidden: Vec<_> = hidden.collect();
     command.mut_subcommands(|tool| match tool.get_name() {
         "identity" | "catalogue" | "gateway" => tool,
+        "media" => {
+            let is_shown = |arg: &Arg| client::SHOWN.contains(&arg.get_id().as_str());
+            let hidden: Vec<_> =
+                settings.iter().filter(|arg| !is_shown(arg)).map(|arg| arg.clone().hide(true)).collect();
+            tool.mut_subcommands(move |tool| tool.args(hidden.clone()))
+        }
         _ if tool.has_subcommands() => {
             let hidden = hidden.clone();
             tool.args(hidden.clone()).mut_subcommands(move |tool| tool.args(hidden.clone()))

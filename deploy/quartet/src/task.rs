@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use quartet_proto::media::v1::MediaKind;
 
 /// What to run or to do. Without one of these everything runs in one process.
 #[derive(Subcommand, Debug, Clone)]
 pub enum Task {
     /// Runs accounts, sessions and keys: one role of a fleet
     Identity,
-    /// Runs movies: one role of a fleet
+    /// Runs movies and courses: one role of a fleet
     Catalogue,
+    /// Runs projects and their files: one role of a fleet. With `put` or `get`: brings a file into a project, or out of one
+    Media {
+        #[command(subcommand)]
+        tool: Option<MediaTool>,
+    },
     /// Runs the public port: one role of a fleet
     Gateway,
     /// Brings databases up to this version. A fleet's roles wait for it
@@ -33,6 +39,16 @@ pub enum Task {
     Keys(Keys),
     /// Prints the last mail that was written into the data directory
     Mail(Mail),
+    /// Makes people, movies and a course to try things with, and prints once how to sign in
+    ///
+    /// Four people at `demo.example` (a teacher, two students, a moderator) with passwords that no other installation has, forty old
+    /// films, and a course in which one student has been at work. An installation with accounts of its own is left alone without
+    /// `--yes`. A second run changes nothing; one that was cut off is taken up.
+    Seed {
+        /// Also where there are accounts already
+        #[arg(long)]
+        yes: bool,
+    },
     /// Prints the settings in force, with secrets hidden, and where each comes from
     Config,
 }
@@ -42,6 +58,7 @@ pub enum Task {
 pub enum Context {
     Identity,
     Catalogue,
+    Media,
 }
 
 /// What can be imported.
@@ -68,6 +85,72 @@ pub enum Import {
 pub enum AccountFormat {
     Csv,
     Jsonl,
+}
+
+/// What can be done with files, as an account of a server that may be anywhere.
+#[derive(Subcommand, Debug, Clone)]
+pub enum MediaTool {
+    /// Uploads a file into a project. Broken off, the same command goes on where it was; the same file again changes nothing
+    Put(Put),
+    /// Downloads a file. Broken off, the same command goes on where it was
+    Get(Get),
+}
+
+/// What to upload.
+#[derive(Args, Debug, Clone)]
+#[group(skip)]
+pub struct Put {
+    /// The file
+    pub file: PathBuf,
+    /// The project's id
+    pub project: String,
+    /// What it is, when the name's end does not tell
+    #[arg(long)]
+    pub kind: Option<FileKind>,
+    /// Its type, such as `video/mp4`, when the name's end does not tell
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// Its name in the project, when it is to be another one
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How long to wait for a server or a line that is away
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub patience: u64,
+}
+
+/// What to download.
+#[derive(Args, Debug, Clone)]
+#[group(skip)]
+pub struct Get {
+    /// The file's id, as `media put` prints it
+    pub media: String,
+    /// The file or the folder that it goes to. Without it: into this folder, under its own name
+    pub file: Option<PathBuf>,
+    /// How long to wait for a server or a line that is away
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub patience: u64,
+}
+
+/// What a file is in its project.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    Video,
+    Transcript,
+    AiSummary,
+    AiAudio,
+    AiVideo,
+}
+
+impl From<FileKind> for MediaKind {
+    fn from(kind: FileKind) -> MediaKind {
+        match kind {
+            FileKind::Video => MediaKind::Video,
+            FileKind::Transcript => MediaKind::Transcript,
+            FileKind::AiSummary => MediaKind::AiSummary,
+            FileKind::AiAudio => MediaKind::AiAudio,
+            FileKind::AiVideo => MediaKind::AiVideo,
+        }
+    }
 }
 
 /// What can be done about administrators.
@@ -129,6 +212,6 @@ pub struct Mail {
 impl Task {
     /// Whether it runs until it is told to stop.
     pub fn is_role(&self) -> bool {
-        matches!(self, Task::Identity | Task::Catalogue | Task::Gateway)
+        matches!(self, Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Gateway)
     }
 }

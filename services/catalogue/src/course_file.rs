@@ -3,6 +3,8 @@
 //! There are no ids in it but those of media: what stands where is said by the order. So a file that comes back makes a course of its
 //! own, and the file of that is the same again.
 
+use std::io::{self, ErrorKind, Write};
+
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_proto::catalogue::v1::{self, BlockType, EnrolmentPolicy, PublicationState};
 use quartet_proto::r#type::v1::ErrorReason;
@@ -82,13 +84,13 @@ pub struct WholeCourse {
     pub sections: Vec<(NewSection, Vec<NewBlock>)>,
 }
 
-/// Writes the file.
-pub fn write(whole: &WholeCourse) -> Vec<u8> {
-    let sections = whole.sections.iter().map(|(section, blocks)| FileSection {
-        title: section.title.clone(),
-        description: section.description.clone(),
+/// Writes the file; nothing when it becomes too large for a message.
+pub fn write(whole: WholeCourse) -> Option<Vec<u8>> {
+    let sections = whole.sections.into_iter().map(|(section, blocks)| FileSection {
+        title: section.title,
+        description: section.description,
         state: state_name(section.state).to_owned(),
-        blocks: blocks.iter().map(file_block).collect(),
+        blocks: blocks.into_iter().map(file_block).collect(),
     });
     // A code is a secret of this course and stays here: who has it elsewhere decides anew whom to let in.
     let policy = match whole.course.entrance.policy {
@@ -96,25 +98,44 @@ pub fn write(whole: &WholeCourse) -> Vec<u8> {
         policy => policy,
     };
     let course = FileCourse {
-        title: whole.course.title.clone(),
-        description: whole.course.description.clone(),
+        title: whole.course.title,
+        description: whole.course.description,
         enrolment_policy: policy_name(policy).to_owned(),
         sections: sections.collect(),
     };
     let file = File { format: FORMAT.to_owned(), version: VERSION, course };
-    serde_json::to_vec_pretty(&file).unwrap_or_default()
+    let mut bounded = Bounded(Vec::new());
+    serde_json::to_writer_pretty(&mut bounded, &file).ok()?;
+    Some(bounded.0)
 }
 
-fn file_block(block: &NewBlock) -> FileBlock {
+/// Bytes that are written, while there is room in a file. Some letters become longer in JSON.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > SIZE {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn file_block(block: NewBlock) -> FileBlock {
     FileBlock {
         r#type: kind_name(block.kind).to_owned(),
-        title: block.title.clone(),
-        description: block.description.clone(),
+        title: block.title,
+        description: block.description,
         state: state_name(block.state).to_owned(),
-        content: block.content.clone(),
-        url: block.url.clone(),
-        media_id: block.media_id.clone(),
-        quiz: block.quiz.clone(),
+        content: block.content,
+        url: block.url,
+        media_id: block.media_id,
+        quiz: block.quiz,
     }
 }
 
@@ -240,16 +261,40 @@ mod tests {
 
     #[test]
     fn k4_a_course_is_read_as_it_was_written() {
-        let file = write(&full());
+        let file = write(full()).unwrap_or_default();
         assert_eq!(read(&file).ok(), Some(full()));
         let mut secret = full();
         secret.course.entrance = Entrance { policy: EnrolmentPolicy::Code, code: "open sesame".into() };
-        assert_eq!(write(&secret), file);
+        assert_eq!(write(secret), Some(file));
+    }
+
+    #[test]
+    fn k4_s40_a_file_that_fits_into_no_message_is_none() {
+        let with = |content: String| {
+            let mut whole = full();
+            let lesson = NewBlock { content, ..NewBlock::blank(BlockType::Lesson) };
+            whole.sections[1].1.push(lesson);
+            write(whole).map(|file| file.len())
+        };
+        let beside = with(String::new()).unwrap_or_default();
+        assert_eq!(with("x".repeat(SIZE - beside - 100)).map(|length| length <= SIZE), Some(true));
+        assert_eq!(with("x".repeat(SIZE)), None);
+        assert_eq!(with("\u{1}".repeat(SIZE / 4)), None, "each is six letters in JSON");
+    }
+
+    #[test]
+    fn k6_numbers_come_back_to_the_last_digit() {
+        for number in [0.1 + 0.2, 5e-324, f64::MAX, 123_456_789.123_456_79, -2.225_073_858_507_201e-308, 9.5e-17] {
+            let kind = Kind::Number { answer: number, tolerance: f64::MIN_POSITIVE };
+            let question = Question { text: "?".into(), points: 1, kind };
+            let quiz = Quiz { questions: vec![question], pass_percent: 0, max_attempts: 0 };
+            assert_eq!(serde_json::from_str(&quiz.to_json()).ok(), Some(quiz));
+        }
     }
 
     #[test]
     fn k4_a_broken_file_says_where_it_breaks() {
-        let file = String::from_utf8(write(&full())).unwrap_or_default();
+        let file = String::from_utf8(write(full()).unwrap_or_default()).unwrap_or_default();
         assert_eq!(refused("{\n  \"format\": nonsense"), "expected ident at line 2 column 14");
         assert_eq!(refused("{}"), "must be a file of the format `quartet-course`, version 1");
         let unknown = refused(&file.replacen("\"sections\"", "\"owner\": 7, \"sections\"", 1));

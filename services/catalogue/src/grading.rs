@@ -1,6 +1,6 @@
 //! How a try of a quiz is graded.
 
-use quartet_chassis::fold::fold;
+use quartet_chassis::fold::fold_answer;
 use serde::Serialize;
 
 use crate::quiz::{Kind, Question, Quiz};
@@ -86,8 +86,8 @@ fn is_right(kind: &Kind, given: &Given) -> bool {
         }
         (Kind::Number { answer, tolerance }, Given::Number(number)) => is_near(*number, *answer, *tolerance),
         (Kind::ShortText { answers }, Given::Text(text)) => {
-            let text = fold(text);
-            !text.is_empty() && answers.iter().any(|answer| fold(answer) == text)
+            let text = fold_answer(text);
+            !text.is_empty() && answers.iter().any(|answer| fold_answer(answer) == text)
         }
         _ => false,
     }
@@ -151,6 +151,13 @@ mod tests {
         assert_eq!(wrong, [false; 4]);
         assert_eq!(correct([Nothing, Nothing, Nothing, Nothing]), [false; 4]);
         assert_eq!(correct([Nothing, Choices(vec![]), Number(0.1), text("The FABULOUS destiny")])[2..], [true, true]);
+    }
+
+    #[test]
+    fn k8_a_sign_of_another_meaning_is_another_answer() {
+        let kind = Kind::ShortText { answers: words(&["x²", "½"]) };
+        assert!(is_right(&kind, &text("X²")) && is_right(&kind, &text(" ½")));
+        assert!(!is_right(&kind, &text("x2")) && !is_right(&kind, &text("1/2")) && !is_right(&kind, &text("1⁄2")));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-mod accounts;
 mod api;
 mod block;
+mod class;
 mod config;
 mod country;
 mod country_codes;
@@ -38,6 +38,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use futures_util::FutureExt as _;
+use quartet_chassis::accounts::Follower;
 use quartet_chassis::db::{Db, Migrations};
 use quartet_chassis::guard::Guard;
 use quartet_chassis::parts::Parts;
@@ -56,7 +57,6 @@ use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyServiceServer
 use secrecy::ExposeSecret as _;
 use tonic::service::Routes;
 
-use self::accounts::Accounts;
 use self::api::content_block::ContentBlockApi;
 use self::api::course::CourseApi;
 use self::api::course_teacher::CourseTeacherApi;
@@ -103,7 +103,7 @@ pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow
     let (db, store, guard) = assemble(config, parts).await?;
     parts.spawn(upkeep::run(store.clone()));
     parts.spawn(removal::run(store.clone(), parts.faults.clone()));
-    parts.spawn(Accounts::new(store, identity, parts).run());
+    parts.spawn(Follower::new("catalogue", db.clone(), store, identity, parts).run());
     let check: Check = Arc::new(move || {
         let db = db.clone();
         async move { db.is_ready().await }.boxed()

@@ -85,42 +85,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What is known of accounts, from identity's feed.
-    account (id) {
-        id -> Binary,
-        email -> Text,
-        first_name -> Text,
-        last_name -> Text,
-        avatar_url -> Text,
-        avatar_media_id -> Text,
-        /// `PENDING`, `ACTIVE`, `DEACTIVATED`, `SUSPENDED`.
-        state -> Text,
-        /// Whether they have shown that the address is theirs.
-        email_verified -> Bool,
-    }
-}
-
-diesel::table! {
-    /// How far a feed was taken over.
-    account_cursor (name) {
-        name -> Text,
-        number -> BigInt,
-    }
-}
-
-diesel::table! {
-    /// What was removed for accounts that were deleted, until identity has been told.
-    erasure (id) {
-        id -> Binary,
-        /// A JSON object of kinds and counts.
-        removed -> Text,
-        create_time -> Timestamp,
-        /// Of whom everything is to be removed; none when that is done.
-        account_id -> Nullable<Binary>,
-    }
-}
-
-diesel::table! {
     course (id) {
         id -> Binary,
         owner_id -> Binary,
@@ -260,6 +224,8 @@ diesel::table! {
         block_id -> Binary,
         student_id -> Binary,
         course_id -> Binary,
+        /// Of a student in a block: 1, 2, …
+        number -> Integer,
         /// None when the teacher's account is gone.
         teacher_id -> Nullable<Binary>,
         grade -> Nullable<Integer>,
@@ -270,7 +236,6 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(movie, country, movie_state);
 diesel::allow_tables_to_appear_in_same_query!(
-    account,
     course,
     course_teacher,
     section,

@@ -1,10 +1,12 @@
 //! Answers to searches, and what is remembered of them: a question's answers are found and counted once for each state of the catalogue,
-//! and its pages are read from there.
+//! and its pages are read from there. What was asked with the very same request is answered by the very same message.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use prost::Message as _;
 use quartet_chassis::db::DbError;
+use quartet_proto::catalogue::v1::{SearchMoviesRequest, SearchMoviesResponse};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -23,6 +25,9 @@ const HITS: u64 = 500_000;
 const LENGTH: usize = 512;
 /// How many questions are answered anew at once: broad ones take long, and other calls need the database too.
 const PASSES: usize = 4;
+/// How many answers are remembered, and how many bytes they have in all.
+const ANSWERS: usize = 1000;
+const BYTES: u64 = 4 << 20;
 /// How often a page is asked for anew when the catalogue changes meanwhile.
 const TRIES: usize = 3;
 
@@ -30,6 +35,8 @@ pub struct Searches {
     store: Store,
     /// By question and filter.
     found: Cache<String, Arc<Remembered>, ByHits>,
+    /// By request, with the number of the catalogue's state.
+    answers: Cache<Vec<u8>, Arc<(i64, SearchMoviesResponse)>, ByBytes>,
     passes: Semaphore,
 }
 
@@ -45,6 +52,15 @@ struct ByHits;
 impl Weighter<String, Arc<Remembered>> for ByHits {
     fn weight(&self, _: &String, remembered: &Arc<Remembered>) -> u64 {
         remembered.found.hits.len() as u64 + 100
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Vec<u8>, Arc<(i64, SearchMoviesResponse)>> for ByBytes {
+    fn weight(&self, request: &Vec<u8>, answer: &Arc<(i64, SearchMoviesResponse)>) -> u64 {
+        (request.len() + answer.1.encoded_len()) as u64
     }
 }
 
@@ -69,11 +85,30 @@ pub struct Page {
     pub last: Option<Hit>,
     pub total: usize,
     pub facets: Facets,
+    /// The number of the state that all of it is from, if it is from one.
+    pub version: Option<i64>,
 }
 
 impl Searches {
     pub fn new(store: Store) -> Searches {
-        Searches { store, found: Cache::with_weighter(QUESTIONS, HITS, ByHits), passes: Semaphore::new(PASSES) }
+        let found = Cache::with_weighter(QUESTIONS, HITS, ByHits);
+        let answers = Cache::with_weighter(ANSWERS, BYTES, ByBytes);
+        Searches { store, found, answers, passes: Semaphore::new(PASSES) }
+    }
+
+    /// What this request was answered, if nothing has changed since.
+    pub async fn known(&self, request: &SearchMoviesRequest) -> Result<Option<SearchMoviesResponse>, DbError> {
+        let Some(known) = self.answers.get(&request.encode_to_vec()) else { return Ok(None) };
+        let version = self.store.state().await?.version;
+        Ok((version == known.0).then(|| known.1.clone()))
+    }
+
+    /// Remembers what a request was answered.
+    pub fn know(&self, request: &SearchMoviesRequest, version: i64, answer: &SearchMoviesResponse) {
+        let request = request.encode_to_vec();
+        if request.len() <= LENGTH {
+            self.answers.insert(request, Arc::new((version, answer.clone())));
+        }
     }
 
     pub async fn page(&self, search: &Search) -> Result<Page, DbError> {
@@ -86,8 +121,10 @@ impl Searches {
             };
             let (hits, last) = part(&known.found.hits, search);
             let (movies, version) = self.rows(hits).await?;
-            if version == known.version || attempt == TRIES {
-                return Ok(Page { movies, last, total: known.found.hits.len(), facets: known.found.facets.clone() });
+            let fits = version == known.version;
+            if fits || attempt == TRIES {
+                let (total, facets) = (known.found.hits.len(), known.found.facets.clone());
+                return Ok(Page { movies, last, total, facets, version: fits.then_some(version) });
             }
         }
         unreachable!("the last attempt answers")

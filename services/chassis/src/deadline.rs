@@ -7,14 +7,22 @@ use quartet_proto::r#type::v1::ErrorReason;
 use tonic::Code;
 
 use crate::failure::Failure;
+use crate::limits::MESSAGE;
 
 /// The most that a unary call gets.
 const UNARY: Duration = Duration::from_secs(30);
+/// The most that one gets whose message is long: it comes over slow lines, too.
+const LONG: Duration = Duration::from_secs(150);
 
-/// The time that a call has. None for a stream whose client names no limit.
-pub fn of(headers: &HeaderMap, unary: bool) -> Option<Duration> {
+/// The most that a call gets whose messages have at most so many bytes. None for a stream.
+pub fn most(unary: bool, message_limit: usize) -> Option<Duration> {
+    unary.then_some(if message_limit > MESSAGE { LONG } else { UNARY })
+}
+
+/// The time that a call has, where it gets at most so much. None for a stream whose client names no limit.
+pub fn of(headers: &HeaderMap, most: Option<Duration>) -> Option<Duration> {
     let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
-    if unary { Some(asked.unwrap_or(UNARY).min(UNARY)) } else { asked }
+    most.map_or(asked, |most| Some(asked.unwrap_or(most).min(most)))
 }
 
 /// The answer to a call whose time is over.
@@ -43,6 +51,22 @@ pub fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s45_a_unary_call_ends_whatever_its_client_asks_for() {
+        let asked = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            headers
+        };
+        let none = HeaderMap::new();
+        assert_eq!(of(&none, most(true, MESSAGE)), Some(UNARY));
+        assert_eq!(of(&asked("1H"), most(true, MESSAGE)), Some(UNARY));
+        assert_eq!(of(&asked("1S"), most(true, MESSAGE)), Some(Duration::from_secs(1)));
+        assert_eq!(of(&asked("1H"), most(true, MESSAGE + 1)), Some(LONG));
+        assert_eq!(of(&none, most(false, MESSAGE)), None);
+        assert_eq!(of(&asked("1H"), most(false, MESSAGE)), Some(Duration::from_secs(3600)));
+    }
 
     #[test]
     fn s45_timeouts_are_read_with_care() {

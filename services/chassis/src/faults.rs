@@ -1,6 +1,5 @@
 //! What tests make fail: parts, and the whole process in the middle of a commit. Nothing of it happens outside tests.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +17,17 @@ struct Inner {
     aim: Mutex<Option<Aim>>,
 }
 
+/// A call in which a crash may be to come.
+pub type InCall<F> = Either<TaskLocalFuture<Arc<Mutex<Option<Aim>>>, F>, F>;
+
+/// Runs what a call does in a task of its own as a part of the call: a crash that is meant for it may come there.
+pub fn carried<F: Future>(work: F) -> InCall<F> {
+    match IN_CALL.try_with(Arc::clone) {
+        Ok(aimed) => Either::Left(IN_CALL.scope(aimed, work)),
+        Err(_) => Either::Right(work),
+    }
+}
+
 /// A crash that is to come.
 #[derive(Clone, Debug)]
 pub struct Aim {
@@ -30,7 +40,7 @@ pub struct Aim {
 
 tokio::task_local! {
     /// The crash that is to come in this call.
-    static IN_CALL: Cell<Option<Aim>>;
+    static IN_CALL: Arc<Mutex<Option<Aim>>>;
 }
 
 impl Faults {
@@ -58,7 +68,7 @@ impl Faults {
     }
 
     /// Runs a call, or a step of a worker that has a name; a crash that is meant for it comes in it and in no other.
-    pub fn within<F: Future>(&self, rpc: &str, call: F) -> Either<TaskLocalFuture<Cell<Option<Aim>>, F>, F> {
+    pub fn within<F: Future>(&self, rpc: &str, call: F) -> InCall<F> {
         if !self.is(Fault::CrashBeforeCommit) && !self.is(Fault::CrashAfterCommit) {
             return Either::Right(call);
         }
@@ -66,7 +76,7 @@ impl Faults {
         match aim.take_if(|aim| aim.rpc == rpc) {
             Some(aim) => {
                 self.set(aim.fault, false);
-                Either::Left(IN_CALL.scope(Cell::new(Some(aim)), call))
+                Either::Left(IN_CALL.scope(Arc::new(Mutex::new(Some(aim))), call))
             }
             None => Either::Right(call),
         }
@@ -75,12 +85,8 @@ impl Faults {
     /// What a transaction that is to be committed has to expect.
     pub fn at_commit(&self) -> AtCommit {
         let in_call = IN_CALL.try_with(|aimed| {
-            let (mut aim, mut due) = (aimed.take(), None);
-            if let Some(aim) = &mut aim {
-                due = aim.occasion();
-            }
-            aimed.set(aim);
-            due
+            let mut aim = aimed.lock().unwrap_or_else(PoisonError::into_inner);
+            aim.as_mut().and_then(Aim::occasion)
         });
         if let Ok(due) = in_call {
             return AtCommit(due);
@@ -165,6 +171,12 @@ mod tests {
         assert_eq!(commits().await, [None, None]);
         assert_eq!(faults.within("/a", commits()).await, [None, Some(Fault::CrashAfterCommit)]);
         assert_eq!(faults.within("/a", commits()).await, [None, None]);
+
+        faults.aim(Fault::CrashAfterCommit, "/a".to_owned(), 2);
+        let shared = faults.clone();
+        let apart = async move { [shared.at_commit().0, shared.at_commit().0] };
+        let call = async { (faults.at_commit().0, tokio::spawn(carried(apart)).await.ok()) };
+        assert_eq!(faults.within("/a", call).await, (None, Some([None, Some(Fault::CrashAfterCommit)])));
 
         faults.aim(Fault::CrashBeforeCommit, String::new(), 1);
         assert_eq!(faults.within("/a", commits()).await, [None, Some(Fault::CrashBeforeCommit)]);

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use quartet_proto::control::v1::Fault;
 use quartet_proto::r#type::v1::ErrorReason;
 use tokio::sync::Semaphore;
@@ -26,8 +25,10 @@ use crate::auth::{Claims, Refusal};
 use crate::caller::{Client, Operator, ServiceCaller};
 use crate::deadline;
 use crate::ending::{End, ending};
-use crate::failure::{Failure, Fields};
+use crate::failure::Failure;
 use crate::id::Id;
+use crate::limits::{self, Room};
+use crate::message::one_message;
 use crate::parts::Parts;
 
 /// The header that carries the gateway's own token, beside which the client's address counts.
@@ -36,11 +37,6 @@ pub const GATEWAY_TOKEN: &str = "quartet-gateway-token";
 pub const CLIENT_ADDRESS: &str = "quartet-client-address";
 /// The header that carries the id of a request through logs and traces.
 pub const REQUEST_ID: &str = "x-request-id";
-
-/// What gRPC puts before a message: whether it is compressed, and its length.
-const FRAME: usize = 5;
-/// The longest message of a unary call.
-const MESSAGE: usize = 4 << 20;
 
 /// A context's services behind their access rules. Calls are the same whether they come over a connection or by function call.
 #[derive(Clone)]
@@ -53,11 +49,14 @@ struct Inner {
     context: &'static str,
     methods: HashMap<&'static str, Method>,
     permits: Arc<Semaphore>,
+    /// For messages that are longer than others.
+    room: Room,
     parts: Parts,
 }
 
 struct Method {
     rule: &'static Rule,
+    message_limit: usize,
     answered: metrics::Counter,
     failed: metrics::Counter,
     seconds: metrics::Histogram,
@@ -71,7 +70,7 @@ impl Guard {
         let methods = methods.map(|(path, rule)| (path.as_str(), Method::new(path, rule))).collect();
         let permits = Arc::new(Semaphore::new(parts.limits.calls));
         Ok(Guard {
-            inner: Arc::new(Inner { context, methods, permits, parts: parts.clone() }),
+            inner: Arc::new(Inner { context, methods, permits, room: Room::default(), parts: parts.clone() }),
             routes: routes.prepare(),
         })
     }
@@ -92,13 +91,17 @@ impl Guard {
         request.extensions_mut().insert(client);
         let overloaded =
             || Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
-        let limit = deadline::of(request.headers(), method.rule.is_unary()).unwrap_or(Duration::MAX);
+        let most = deadline::most(method.rule.is_unary(), method.message_limit);
+        let limit = deadline::of(request.headers(), most).unwrap_or(Duration::MAX);
         // How long a call takes is not a thing that tests move.
         let began = Instant::now();
+        let mut held = None;
         if method.rule.is_unary() {
             // Whoever holds the message back holds no permit, and nothing that outlives the deadline.
-            let arrived = tokio::time::timeout(limit, one_message(request)).await;
-            request = arrived.map_err(|_| deadline::exceeded())??;
+            let account = request.extensions().get::<Arc<Claims>>().map_or(Id::NIL, |claims| claims.sub);
+            let arriving = one_message(request, method.message_limit, inner.room.hold(account));
+            let arrived = tokio::time::timeout(limit, arriving).await;
+            (request, held) = arrived.map_err(|_| deadline::exceeded())??;
         }
         let permit = inner.permits.clone().try_acquire_owned().map_err(|_| overloaded())?;
 
@@ -109,7 +112,7 @@ impl Guard {
                 panic!("made to panic by the control service");
             }
             let answer = routes.oneshot(request).await;
-            drop(permit);
+            drop((permit, held));
             answer
         };
         let call = AssertUnwindSafe(call).catch_unwind().inspect_err(|_| tracing::error!("a handler panicked"));
@@ -151,6 +154,7 @@ impl Method {
     fn new(path: &'static str, rule: &'static Rule) -> Method {
         Method {
             rule,
+            message_limit: limits::message(path),
             answered: metrics::counter!("quartet_calls_total", "method" => path, "outcome" => "ok"),
             failed: metrics::counter!("quartet_calls_total", "method" => path, "outcome" => "error"),
             seconds: metrics::histogram!("quartet_call_seconds", "method" => path),
@@ -188,7 +192,8 @@ impl Inner {
             Access::Operator => {
                 return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such rpc"));
             }
-            Access::Roles(_) if operator => return Ok(()),
+            // An operator who shows a token calls as whose it is.
+            Access::Roles(_) if operator && bearer(request.headers()) == Err(Refusal::Missing) => return Ok(()),
             Access::Optional if bearer(request.headers()) == Err(Refusal::Missing) => return Ok(()),
             Access::Service => {
                 let token = bearer(request.headers())?;
@@ -242,28 +247,6 @@ async fn before<T>(end: &mut Option<End>, call: impl Future<Output = T>) -> Resu
             answer = call => Ok(answer),
         },
     }
-}
-
-/// Waits for the one message of a unary call.
-async fn one_message(request: Request<Body>) -> Result<Request<Body>, Failure> {
-    let (parts, body) = request.into_parts();
-    let collected = Limited::new(body, FRAME + MESSAGE).collect().await.map_err(|error| {
-        let mut fields = Fields::default();
-        if error.is::<LengthLimitError>() {
-            let message = format!("a message of this rpc has at most {MESSAGE} bytes");
-            let failure = Failure::new(Code::ResourceExhausted, ErrorReason::MessageTooLarge, message);
-            return failure.with("limit_bytes", MESSAGE);
-        }
-        fields.refuse("request", "must arrive whole");
-        fields.into()
-    })?;
-    let bytes = collected.to_bytes();
-    let length = bytes.get(1..FRAME).and_then(|length| length.try_into().ok()).map_or(0, u32::from_be_bytes);
-    if bytes.len() > FRAME + length as usize {
-        let message = "this rpc takes one message";
-        return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, message));
-    }
-    Ok(Request::from_parts(parts, Body::new(Full::new(bytes))))
 }
 
 /// The token in `authorization: Bearer …`.

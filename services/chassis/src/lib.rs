@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accounts;
 pub mod auth;
 pub mod bus;
 pub mod caller;
@@ -15,7 +16,9 @@ pub mod faults;
 pub mod fold;
 pub mod guard;
 pub mod id;
+pub mod limits;
 pub mod mail;
+mod message;
 pub mod names;
 pub mod outbox;
 pub mod page;

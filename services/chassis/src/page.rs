@@ -5,6 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// How many bytes the items of a page have at most, so that the page fits into a message of 4 MiB with all that stands around them.
+pub const BYTES: usize = 3_500_000;
+
 /// What is wrong with a page token that is none.
 pub const NOT_A_TOKEN: &str = "must be the `next_page_token` of an answer to the same request";
 
@@ -25,6 +28,22 @@ pub fn cut<R>(rows: &mut Vec<R>, size: i64, token: impl Fn(&R) -> String) -> Str
     let more = rows.len() > size;
     rows.truncate(size);
     rows.last().filter(|_| more).map(token).unwrap_or_default()
+}
+
+/// Cuts rows likewise, and to what fits into a message: `length` is about how many bytes a row has there. One row alone always fits.
+pub fn cut_long<R>(rows: &mut Vec<R>, size: i64, length: impl Fn(&R) -> usize, token: impl Fn(&R) -> String) -> String {
+    let fitting = fitting(rows.iter().map(length));
+    cut(rows, size.min(i64::try_from(fitting).unwrap_or(i64::MAX)), token)
+}
+
+/// How many of the first items a page holds; one alone always does.
+pub fn fitting(lengths: impl IntoIterator<Item = usize>) -> usize {
+    let mut sum: usize = 0;
+    let fits = |(at, length): &(usize, usize)| {
+        sum = sum.saturating_add(*length);
+        *at == 0 || sum <= BYTES
+    };
+    lengths.into_iter().enumerate().take_while(fits).count()
 }
 
 /// Encodes a position as a page token. The position holds plain values that are checked again when it comes back.
@@ -58,5 +77,20 @@ mod tests {
         assert_eq!(page(0), (vec![], String::new()));
         assert_eq!(page(2), (vec![1, 2], String::new()));
         assert_eq!(page(3), (vec![1, 2], "2".to_owned()));
+    }
+
+    #[test]
+    fn s40_a_page_of_long_rows_is_a_short_one() {
+        let page = |lengths: &[usize], size: i64| {
+            let mut rows = lengths.to_vec();
+            let token = cut_long(&mut rows, size, |row| *row, |row| format!("behind {row}"));
+            (rows.len(), token)
+        };
+        assert_eq!(page(&[BYTES - 1, 1, 2], 25), (2, "behind 1".to_owned()));
+        assert_eq!(page(&[BYTES + 1, 1], 25), (1, format!("behind {}", BYTES + 1)));
+        assert_eq!(page(&[usize::MAX, usize::MAX], 25).0, 1);
+        assert_eq!(page(&[1, 2, 3], 2), (2, "behind 2".to_owned()));
+        assert_eq!(page(&[1, 2], 2), (2, String::new()));
+        assert_eq!(page(&[], 2), (0, String::new()));
     }
 }

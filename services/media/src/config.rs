@@ -119,6 +119,21 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(1..=720)
     )]
     pub upload_hours: u32,
+
+    /// Where browsers reach the gateway, such as `https://api.example.com`: links are answered whole, and not only by their path
+    #[arg(id = "media_public_url", long = "media-public-url", env = "QUARTET_MEDIA_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// After how long a download of which nothing is taken is ended
+    #[arg(
+        id = "media_stall_seconds",
+        long = "media-stall-seconds",
+        env = "QUARTET_MEDIA_STALL_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=3600)
+    )]
+    pub stall_seconds: u32,
 }
 
 /// Where the bytes of files lie.

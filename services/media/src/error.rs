@@ -38,9 +38,14 @@ pub enum Error {
     /// The file is so long.
     RangeUnsatisfiable(i64),
     MediaDamaged(String),
+    /// The store has lost what it had of an upload.
+    UploadDamaged(String),
     LinkInvalid,
     TranscriptUnreadable(&'static str),
     CursorTooOld,
+    /// Nothing was taken for too long.
+    ReaderTooSlow,
+    Overloaded,
     Object(ObjectError),
     Db(DbError),
 }
@@ -121,12 +126,21 @@ fn failure(error: Error) -> Failure {
         Error::MediaDamaged(id) => {
             of(Code::DataLoss, Reason::MediaDamaged, "the stored file is not what was uploaded").with("media_id", id)
         }
+        Error::UploadDamaged(id) => {
+            of(Code::DataLoss, Reason::MediaDamaged, "what was stored of the upload is damaged: upload it again")
+                .with("upload_id", id)
+        }
         Error::LinkInvalid => of(Code::Unauthenticated, Reason::LinkInvalid, "the link is not good, or no longer"),
         Error::TranscriptUnreadable(why) => of(Code::FailedPrecondition, Reason::TranscriptUnreadable, why),
         Error::CursorTooOld => {
             let message = "what happened behind the cursor is not known any more: start anew without one";
             of(Code::FailedPrecondition, Reason::CursorTooOld, message)
         }
+        Error::ReaderTooSlow => {
+            of(Code::Aborted, Reason::ReaderTooSlow, "nothing was taken for too long: go on where it broke off")
+        }
+        Error::Overloaded => of(Code::ResourceExhausted, Reason::Overloaded, "too much of this is going on")
+            .retry_after(std::time::Duration::from_secs(1)),
         Error::Object(error) => error.into(),
         Error::Db(error) => error.into(),
     }

@@ -2,8 +2,12 @@
 
 use futures_util::future::join_all;
 use prost::Message as _;
+use serde_json::json;
 
-use super::school::{School, blocks, full_quiz, make_block, mask, published_lesson};
+use super::class::{Class, quiz};
+use super::school::{
+    School, blocks, full_quiz, make_block, make_section, mask, published_lesson, published_section, sections,
+};
 use crate::harness::Clients;
 use crate::harness::prelude::*;
 
@@ -246,15 +250,120 @@ async fn k6_s34_positions_stay_dense_in_all_sections_whoever_changes_them_at_onc
 async fn k6_s40_a_page_of_long_blocks_is_a_short_one() {
     let school = School::shared().await;
     let section_id = section(&school).await.section_id;
-    for _ in 0..6 {
+    // Letters of four bytes each: what is counted is bytes, and descriptions count.
+    for _ in 0..4 {
         let long = ContentBlock { content: "\u{1f600}".repeat(200_000), ..published_lesson(&section_id, "Long") };
         make_block(&school.teacher.clients, long).await.unwrap();
     }
-    let request = ListBlocksRequest { section_id: section_id.clone(), ..Default::default() };
-    let page = school.teacher.clients.blocks().list_blocks(request).await.unwrap().into_inner();
-    assert_eq!(page.blocks.len(), 4);
-    assert_eq!(order(&school.teacher.clients, &section_id).await, numbered(&["Long"; 6]));
-    let course_id = page.blocks[0].course_id.clone();
+    for _ in 0..8 {
+        let described = ContentBlock {
+            title: "\u{1f600}".repeat(200),
+            description: "\u{1f600}".repeat(10_000),
+            content: "x".repeat(200_000),
+            ..published_lesson(&section_id, "")
+        };
+        make_block(&school.teacher.clients, described).await.unwrap();
+    }
+    let mut request = ListBlocksRequest { section_id: section_id.clone(), page_size: 100, ..Default::default() };
+    let (mut lengths, mut course_id) = (Vec::new(), String::new());
+    loop {
+        let page = school.teacher.clients.blocks().list_blocks(request.clone()).await.unwrap().into_inner();
+        assert!(page.encoded_len() < 4_000_000, "{}", page.encoded_len());
+        lengths.push(page.blocks.len());
+        course_id = page.blocks.first().map(|block| block.course_id.clone()).unwrap_or(course_id);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(lengths, [5, 7]);
     let error = refusal(school.teacher.clients.courses().export_course(ExportCourseRequest { course_id }).await);
     assert_eq!(error.is(), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
+}
+
+#[tokio::test]
+async fn k6_a_quiz_that_was_tried_stays_as_it_was_asked() {
+    let world = World::shared().await;
+    let class = Class::new(&world).await;
+    let clients = &class.owner.clients;
+    let request = GetBlockRequest { block_id: class.quiz.clone() };
+    let before = clients.blocks().get_block(request.clone()).await.unwrap().into_inner().block.unwrap();
+    let other = Quiz { pass_percent: 90, ..before.quiz.clone().unwrap() };
+    let named = ContentBlock { block_id: class.quiz.clone(), ..Default::default() };
+    let with = |quiz: &Quiz| ContentBlock { quiz: Some(quiz.clone()), ..named.clone() };
+    update(clients, with(&other), &["quiz"]).await.unwrap();
+    class.student.attempt(&class.quiz, 3, "").await.unwrap();
+    let refused = refusal(update(clients, with(before.quiz.as_ref().unwrap()), &["quiz"]).await);
+    assert_eq!(refused.is(), (Code::FailedPrecondition, "QUIZ_IN_USE"));
+    // The same again is no change, and all else may be changed.
+    update(clients, with(&other), &["quiz"]).await.unwrap();
+    let renamed = ContentBlock { title: "Another title".to_owned(), ..named };
+    update(clients, renamed, &["title"]).await.unwrap();
+    let after = clients.blocks().get_block(request).await.unwrap().into_inner().block.unwrap();
+    assert_eq!((after.quiz, after.title.as_str()), (Some(other), "Another title"));
+}
+
+/// Whoever tries a quiz while it is changed has tried either the one or the other.
+#[tokio::test]
+async fn k6_s34_a_quiz_is_not_changed_under_who_tries_it() {
+    let world = World::shared().await;
+    let class = Class::new(&world).await;
+    let clients = &class.owner.clients;
+    for round in 0..5 {
+        let block_id = class.owner.block(&class.section, quiz("Quiz", 0)).await;
+        let changed = Quiz { pass_percent: 100, ..quiz("Quiz", 0).quiz.unwrap() };
+        let block = ContentBlock { block_id: block_id.clone(), quiz: Some(changed), ..Default::default() };
+        let (tried, changed) = tokio::join!(class.student.attempt(&block_id, 2, ""), update(clients, block, &["quiz"]));
+        let passed = tried.unwrap().passed;
+        let outcome = changed.map(drop).map_err(|status| Refusal::from(status).reason);
+        // Two of three points pass the first quiz and not the second.
+        let expected = if passed { Err("QUIZ_IN_USE".to_owned()) } else { Ok(()) };
+        assert_eq!(outcome, expected, "round {round}");
+    }
+}
+
+/// A file of a course with so many sections, and so many blocks in the first one.
+fn large(sections: usize, blocks: usize) -> Vec<u8> {
+    let block =
+        |number: usize| json!({"type": "LESSON", "title": format!("{number}"), "description": "", "state": "DRAFT"});
+    let section = |number: usize| {
+        let blocks: Vec<_> = (0..if number == 0 { blocks } else { 0 }).map(block).collect();
+        json!({"title": format!("{number}"), "description": "", "state": "DRAFT", "blocks": blocks})
+    };
+    let sections: Vec<_> = (0..sections).map(section).collect();
+    let course = json!({"title": "Large", "description": "", "enrolment_policy": "OPEN", "sections": sections});
+    serde_json::to_vec(&json!({"format": "quartet-course", "version": 1, "course": course})).unwrap()
+}
+
+#[tokio::test]
+async fn k5_k6_s40_a_course_has_500_sections_and_1000_blocks_at_most() {
+    let school = School::shared().await;
+    let clients = &school.teacher.clients;
+    let import = async |sections, blocks| {
+        let content = large(sections, blocks).into();
+        clients.courses().import_course(ImportCourseRequest { content }).await
+    };
+    for (sections, blocks) in [(501, 0), (1, 1_001), (501, 1_001)] {
+        let refused = refusal(import(sections, blocks).await);
+        assert_eq!(refused.is(), (Code::InvalidArgument, "COURSE_FILE_INVALID"));
+        assert_eq!(refused.fields, ["course.sections"]);
+    }
+    let course = import(500, 1_000).await.unwrap().into_inner().course.unwrap();
+    assert_eq!((course.section_count, course.block_count), (500, 1_000));
+    let all = sections(clients, &course.course_id).await.unwrap();
+    assert_eq!(all.len(), 500);
+    let refused = refusal(make_section(clients, published_section(&course.course_id, "More")).await);
+    assert_eq!(refused.fields, ["section.course_id"]);
+    // A block counts in whichever section it is.
+    for section in [&all[0], &all[499]] {
+        let refused = refusal(make_block(clients, published_lesson(&section.section_id, "More")).await);
+        assert_eq!(refused.fields, ["block.section_id"]);
+    }
+    let first = blocks(clients, &all[0].section_id).await.unwrap();
+    assert_eq!(first.len(), 1_000);
+    delete(clients, &first[0].block_id).await.unwrap();
+    make_block(clients, published_lesson(&all[499].section_id, "Instead")).await.unwrap();
+    let gone = DeleteSectionRequest { section_id: all[250].section_id.clone(), ..Default::default() };
+    clients.sections().delete_section(gone).await.unwrap();
+    make_section(clients, published_section(&course.course_id, "Instead")).await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! K4, K9: courses are made, changed, found and shared, by whom they are for.
 
+use prost::Message as _;
+
 use super::marker;
 use super::school::{Member, School, full_quiz, get_course, make_course, mask, set_state};
 use crate::harness::Clients;
@@ -302,6 +304,65 @@ async fn k4_a_course_goes_into_a_file_and_comes_back_as_another() {
     let error = refusal(import(clients, &text.as_bytes()[..text.len() / 2]).await);
     assert_eq!(error.is(), (Code::InvalidArgument, "COURSE_FILE_INVALID"));
     assert!(error.message.contains("line"), "{error:?}");
+}
+
+/// Nobody waits for a file, and it has every block once, however they are moved meanwhile.
+#[tokio::test]
+async fn k4_s34_a_file_is_of_one_moment() {
+    let school = School::shared().await;
+    let clients = &school.teacher.clients;
+    let course = school.course("Algebra").await;
+    let (one, two) = (school.section(&course.course_id, "One").await, school.section(&course.course_id, "Two").await);
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        ids.push(school.lesson(&one.section_id, &format!("Lesson {number}")).await.block_id);
+    }
+    let moves = async {
+        for round in 0..20 {
+            let to = if round % 2 == 0 { &two } else { &one };
+            let request = ReorderBlocksRequest { section_id: to.section_id.clone(), block_ids: ids.clone() };
+            clients.blocks().reorder_blocks(request).await.unwrap();
+        }
+    };
+    let files = async {
+        let mut files = Vec::new();
+        for _ in 0..20 {
+            files.push(export(clients, &course.course_id).await.unwrap());
+        }
+        files
+    };
+    let ((), files) = tokio::join!(moves, files);
+    for file in files {
+        let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        let blocks = |section: usize| file["course"]["sections"][section]["blocks"].as_array().unwrap().len();
+        assert!([(20, 0), (0, 20)].contains(&(blocks(0), blocks(1))), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn k4_s40_a_page_of_long_courses_fits_into_a_message() {
+    let school = School::shared().await;
+    let clients = &school.teacher.clients;
+    let marker = marker();
+    for _ in 0..95 {
+        let long = Course {
+            title: format!("{marker} {}", "\u{1f600}".repeat(180)),
+            description: "\u{1f600}".repeat(10_000),
+            ..Default::default()
+        };
+        create(clients, long, "").await.unwrap();
+    }
+    let mut request = ListCoursesRequest {
+        title_prefix: marker,
+        page_size: 100,
+        scope: CourseScope::Teaching.into(),
+        ..Default::default()
+    };
+    let first = clients.courses().list_courses(request.clone()).await.unwrap().into_inner();
+    assert!(first.encoded_len() < 3_600_000 && first.courses.len() < 95, "{}", first.courses.len());
+    request.page_token = first.next_page_token;
+    let second = clients.courses().list_courses(request).await.unwrap().into_inner();
+    assert_eq!((first.courses.len() + second.courses.len(), second.next_page_token.as_str()), (95, ""));
 }
 
 #[tokio::test]

@@ -214,7 +214,7 @@ impl School {
             "{key} || ' ' || max(points) || ' ' || max(max_points) as line from quiz_attempt group by student_id, block_id"
         );
         let best = ask(world, &best).await;
-        let grades = format!("{key} || ' ' || grade as line from assessment where grade is not null order by id");
+        let grades = format!("{key} || ' ' || grade as line from assessment where grade is not null order by number");
         let mut grade: BTreeMap<String, f64> = BTreeMap::new();
         for line in best {
             let words: Vec<&str> = line.split(' ').collect();
@@ -255,7 +255,7 @@ impl School {
 }
 
 /// Rows that belong to nothing, and places that are missing or taken twice.
-const WRONG: [&str; 9] = [
+const WRONG: [&str; 10] = [
     "'section' as line from section where course_id not in (select id from course)",
     "'block' as line from content_block b where not exists (select 1 from section s where s.id = b.section_id and s.course_id = b.course_id)",
     "'enrolment' as line from enrolment where course_id not in (select id from course)",
@@ -263,6 +263,7 @@ const WRONG: [&str; 9] = [
     "'attempt' as line from quiz_attempt w where not exists (select 1 from content_block b where b.id = w.block_id and b.course_id = w.course_id)",
     "'assessment' as line from assessment w where not exists (select 1 from content_block b where b.id = w.block_id and b.course_id = w.course_id)",
     "'attempts with gaps' as line from quiz_attempt group by block_id, student_id having count(*) <> max(number) or min(number) <> 1",
+    "'grades with gaps' as line from assessment group by block_id, student_id having count(*) <> max(number) or min(number) <> 1",
     "'sections with gaps' as line from section group by course_id having count(*) <> max(position) or min(position) <> 1 or count(distinct position) <> count(*)",
     "'blocks with gaps' as line from content_block group by section_id having count(*) <> max(position) or min(position) <> 1 or count(distinct position) <> count(*)",
 ];
@@ -339,6 +340,8 @@ async fn k4_k5_k6_k7_k8_x20_progress_is_what_the_rows_say_after_anything() {
     let asked = DeleteCourseRequest { course_id: school.course.clone(), ..Default::default() };
     school.teacher.clients.courses().delete_course(asked).await.unwrap();
     for table in ["section", "content_block", "enrolment", "submission", "quiz_attempt", "assessment"] {
-        assert_eq!(ask(&world, &format!("'left' as line from {table}")).await, [""; 0], "{table}");
+        // What is in a deleted course goes behind the answer.
+        let left = format!("'left' as line from {table}");
+        eventually("nothing of it is left", async || ask(&world, &left).await.is_empty().then_some(())).await;
     }
 }

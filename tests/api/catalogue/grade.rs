@@ -1,5 +1,11 @@
 //! K8 and X20: what teachers say of work, the gradebook, and what stays of all that when somebody goes.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::{join, join_all};
+use prost::Message as _;
+use serde_json::json;
+
 use super::class::{Class, Somebody, lesson, outcome};
 use crate::harness::prelude::*;
 use crate::identity::erasure::{completed, copied, delete};
@@ -141,6 +147,125 @@ async fn k8_a_gradebook_has_every_student_and_block() {
     assert_eq!(of(&people[0]), format!("Ada,\"L, \"\"Countess\"\"\",{},2,3,false,75.00,75,,", email(&people[0])));
     assert_eq!(of(&people[1]), format!("'@Bob,B,{},1,3,false,67.00,,67,", email(&people[1])));
     assert_eq!(lines.len(), 6);
+}
+
+/// Grades that two teachers give at the same time, from whichever process, are one after the other.
+#[tokio::test]
+async fn k8_s34_the_newest_grade_is_the_one_that_was_given_last() {
+    let world = World::shared().await;
+    let class = Class::new(&world).await;
+    let (owner, co, student, id) = (&class.owner, &class.co, &class.student, class.student.id());
+    student.complete(&class.lesson).await.unwrap();
+    let given = join_all((0..20).map(|grade| {
+        let teacher = if grade % 2 == 0 { owner } else { co };
+        teacher.grade(&class.lesson, &id, Some(grade), "")
+    }))
+    .await;
+    assert!(given.iter().all(Result::is_ok));
+    let listed: Vec<i32> =
+        assessments(student, &class.lesson, "").await.unwrap().iter().flat_map(|one| one.grade).collect();
+    assert_eq!(listed.iter().copied().collect::<BTreeSet<i32>>().len(), 20, "all are kept: {listed:?}");
+    let newest = || async {
+        let book = gradebook(owner, &class.course, 0).await.unwrap();
+        (book.rows[0].blocks[0].grade, average(student, &class.course).await)
+    };
+    assert_eq!(newest().await, (Some(listed[0]), Some(f64::from(listed[0]))));
+    // Less than before, and 0 is a grade.
+    for grade in [100, 7, 0] {
+        owner.grade(&class.lesson, &id, Some(grade), "").await.unwrap();
+        owner.grade(&class.lesson, &id, None, "only words").await.unwrap();
+        assert_eq!(newest().await, (Some(grade), Some(f64::from(grade))));
+    }
+}
+
+#[tokio::test]
+async fn k8_s34_nobody_is_graded_who_has_left() {
+    let world = World::shared().await;
+    let class = Class::new(&world).await;
+    let (owner, student, id) = (&class.owner, &class.student, class.student.id());
+    student.complete(&class.lesson).await.unwrap();
+    for _ in 0..5 {
+        let before = assessments(owner, &class.lesson, &id).await.unwrap().len();
+        let grades = join_all((0..6).map(|grade| owner.grade(&class.lesson, &id, Some(grade), "")));
+        let (left, grades) = join(student.unenrol(&class.course, ""), grades).await;
+        left.unwrap();
+        let given = grades.iter().filter(|one| one.is_ok()).count();
+        assert!(grades.into_iter().map(outcome).all(|one| one == "ok" || one == "ENROLMENT_NOT_FOUND"));
+        assert_eq!(assessments(owner, &class.lesson, &id).await.unwrap().len(), before + given);
+        assert_eq!(outcome(owner.grade(&class.lesson, &id, Some(1), "").await), "ENROLMENT_NOT_FOUND");
+        student.enrol(&class.course, "").await.unwrap();
+    }
+}
+
+/// A course of so many published lessons with the longest titles.
+async fn with_lessons(owner: &Somebody, count: usize) -> String {
+    let title = "\u{1f600}".repeat(200);
+    let block = json!({"type": "LESSON", "title": title, "description": "", "state": "PUBLISHED"});
+    let section = json!({"title": "Section", "description": "", "state": "PUBLISHED", "blocks": vec![block; count]});
+    let course = json!({"title": "Long", "description": "", "enrolment_policy": "OPEN", "sections": [section]});
+    let file = json!({"format": "quartet-course", "version": 1, "course": course});
+    let content = serde_json::to_vec(&file).unwrap().into();
+    let made = owner.clients.courses().import_course(ImportCourseRequest { content }).await.unwrap().into_inner();
+    let course_id = made.course.unwrap().course_id;
+    owner.set_state(&course_id, PublicationState::Published).await;
+    course_id
+}
+
+#[tokio::test]
+async fn k8_s40_a_gradebook_of_many_blocks_has_short_pages() {
+    let world = World::shared().await;
+    let admin = world.admin().await;
+    let owner = Somebody::with_role(&world, &admin, "teacher").await;
+    let course_id = with_lessons(&owner, 1_000).await;
+    let mut ids = BTreeSet::new();
+    for _ in 0..21 {
+        let student = Somebody::new(&world, "student").await;
+        student.enrol(&course_id, "").await.unwrap();
+        ids.insert(student.id());
+    }
+    let mut asked = GetGradebookRequest { course_id: course_id.clone(), page_size: 100, ..Default::default() };
+    let first = owner.clients.grades().get_gradebook(asked.clone()).await.unwrap().into_inner();
+    assert_eq!((first.columns.len(), first.rows.len()), (1_000, 20));
+    assert!(first.encoded_len() < 4_000_000, "{}", first.encoded_len());
+    asked.page_token = first.next_page_token.clone();
+    let second = owner.clients.grades().get_gradebook(asked.clone()).await.unwrap().into_inner();
+    assert_eq!((second.rows.len(), second.next_page_token.as_str()), (1, ""));
+    let all = [first.rows, second.rows].concat();
+    assert_eq!(all.iter().map(|row| row.account_id.clone()).collect::<BTreeSet<_>>(), ids);
+    assert_eq!(export(&owner, &course_id).await.unwrap().lines().count(), 22);
+
+    // A class is counted with its first page, whoever comes in the meantime.
+    let mut asked = ListEnrolmentsRequest { course_id: course_id.clone(), page_size: 10, ..Default::default() };
+    let page = owner.clients.enrolments().list_enrolments(asked.clone()).await.unwrap().into_inner();
+    assert_eq!((page.enrolments.len(), page.total_size), (10, 21));
+    asked.page_token = page.next_page_token;
+    let late = Somebody::new(&world, "late").await;
+    late.enrol(&course_id, "").await.unwrap();
+    let page = owner.clients.enrolments().list_enrolments(asked.clone()).await.unwrap().into_inner();
+    assert_eq!((page.enrolments.len(), page.total_size), (10, 21));
+    // Such a token is that course's alone.
+    asked.course_id = owner.course(EnrolmentPolicy::Open, "").await;
+    assert_eq!(refusal(owner.clients.enrolments().list_enrolments(asked).await).fields, ["page_token"]);
+}
+
+#[tokio::test]
+async fn k8_s40_a_page_of_long_feedback_fits_into_a_message() {
+    let world = World::shared().await;
+    let class = Class::new(&world).await;
+    let (owner, id) = (&class.owner, class.student.id());
+    class.student.complete(&class.lesson).await.unwrap();
+    let long = "\u{1f600}".repeat(10_000);
+    for grade in 0..95 {
+        owner.grade(&class.lesson, &id, Some(grade), &long).await.unwrap();
+    }
+    let mut asked =
+        ListAssessmentsRequest { block_id: class.lesson.clone(), account_id: id, page_size: 100, ..Default::default() };
+    let first = owner.clients.grades().list_assessments(asked.clone()).await.unwrap().into_inner();
+    assert!(first.encoded_len() < 3_600_000 && first.assessments.len() < 95, "{}", first.assessments.len());
+    asked.page_token = first.next_page_token;
+    let second = owner.clients.grades().list_assessments(asked).await.unwrap().into_inner();
+    let grades: Vec<i32> = first.assessments.iter().chain(&second.assessments).flat_map(|one| one.grade).collect();
+    assert_eq!((grades, second.next_page_token.as_str()), ((0..95).rev().collect(), ""));
 }
 
 async fn rights(class: &Class) -> String {

@@ -3,6 +3,7 @@
 mod block;
 mod class;
 mod course;
+mod course_hostile;
 mod course_property;
 mod course_rights;
 mod enrolment;
@@ -12,6 +13,7 @@ mod import;
 mod movie;
 mod naive;
 mod progress;
+mod rename;
 mod school;
 mod search;
 mod section;

@@ -1,6 +1,7 @@
 //! K5: sections, in an order without gaps whoever changes it at once.
 
 use futures_util::future::join_all;
+use prost::Message as _;
 
 use super::school::{School, make_section, mask, published_section, sections};
 use crate::harness::Clients;
@@ -152,4 +153,26 @@ async fn s35_a_token_of_sections_is_for_its_course_alone() {
             Err(status) => assert_eq!(Refusal::from(status).fields, ["page_token"]),
         }
     }
+}
+
+#[tokio::test]
+async fn k5_s40_a_page_of_long_sections_fits_into_a_message() {
+    let school = School::shared().await;
+    let clients = &school.teacher.clients;
+    let course_id = school.draft("Algebra").await.course_id;
+    for _ in 0..95 {
+        let long = Section {
+            title: "\u{1f600}".repeat(200),
+            description: "\u{1f600}".repeat(10_000),
+            ..published_section(&course_id, "")
+        };
+        make_section(clients, long).await.unwrap();
+    }
+    let mut request = ListSectionsRequest { course_id, page_size: 100, ..Default::default() };
+    let first = clients.sections().list_sections(request.clone()).await.unwrap().into_inner();
+    assert!(first.encoded_len() < 3_600_000 && first.sections.len() < 95, "{}", first.sections.len());
+    request.page_token = first.next_page_token;
+    let second = clients.sections().list_sections(request).await.unwrap().into_inner();
+    let places: Vec<i32> = first.sections.iter().chain(&second.sections).map(|section| section.position).collect();
+    assert_eq!((places, second.next_page_token.as_str()), ((1..=95).collect(), ""));
 }

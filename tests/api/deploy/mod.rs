@@ -4,6 +4,7 @@ mod clients;
 mod command;
 mod ephemeral;
 mod home;
+mod seed;
 mod settings;
 
 use std::process::Stdio;

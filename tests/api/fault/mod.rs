@@ -5,5 +5,6 @@ mod clock;
 mod commit;
 mod drain;
 mod erasure;
+mod media;
 mod postgres;
 mod start;

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use crate::harness::prelude::*;
 use crate::harness::{
-    Grounds, OwnPostgres, Postgres, Process, World, free_port, quartet, quartet_command, wire, within,
+    Grounds, OwnPostgres, Postgres, Process, World, free_port, gateway_flags, quartet, quartet_command, wire, within,
 };
 
 async fn is_ready(port: u16) -> Option<bool> {
@@ -20,24 +20,26 @@ async fn f22_roles_start_in_any_order_without_their_parts_and_are_ready_when_the
     }
     let postgres = OwnPostgres::start().await;
     for order in [
-        ["gateway", "catalogue", "identity"],
-        ["catalogue", "identity", "gateway"],
-        ["identity", "gateway", "catalogue"],
+        ["gateway", "media", "catalogue", "identity"],
+        ["catalogue", "identity", "gateway", "media"],
+        ["media", "identity", "gateway", "catalogue"],
     ] {
         let grounds = Grounds::make(postgres.server.clone(), &[]).await;
         grounds.migrate().await;
         postgres.act("stop").await;
         grounds.redis.stop();
-        let ports = [free_port(), free_port(), free_port()];
-        let [gateway, catalogue, identity] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let ports = [free_port(), free_port(), free_port(), free_port()];
+        let [gateway, catalogue, identity, media] = ports.map(|port| format!("127.0.0.1:{port}"));
         let mut starting = Vec::new();
         for role in order {
-            let (listen, identity_at) = match role {
-                "gateway" => (&gateway, vec!["--identity-address", &identity, "--catalogue-address", &catalogue]),
+            let at = [&identity, &catalogue, &media];
+            let (listen, others) = match role {
+                "gateway" => (&gateway, gateway_flags(&at).to_vec()),
                 "catalogue" => (&catalogue, vec!["--identity-address", &identity]),
+                "media" => (&media, vec!["--identity-address", &identity]),
                 _ => (&identity, Vec::new()),
             };
-            let more = [vec!["--listen", listen], identity_at].concat();
+            let more = [vec!["--listen", listen], others].concat();
             starting.push(Process::spawn(&grounds.role(role, &more)));
         }
         eventually("the gateway lives", async || is_ready(ports[0]).await).await;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Grounds, Postgres, Process, channel, raw, wire};
+use crate::harness::{Clients, Grounds, Postgres, Process, channel, gateway_flags, raw, wire};
 
 /// What a port says of itself: ready or not, and by `grpc.health.v1` serving (1) or not (2).
 async fn health(process: &Process) -> (u16, Option<u8>) {
@@ -27,9 +27,9 @@ async fn f22_roles_on_unmigrated_databases_are_not_ready_until_they_are_migrated
     let identity = Process::start(&grounds.role("identity", &[])).await;
     let at = identity.started.listen.to_string();
     let catalogue = Process::start(&grounds.role("catalogue", &["--identity-address", &at])).await;
-    let catalogue_at = catalogue.started.listen.to_string();
-    let addresses = ["--identity-address", at.as_str(), "--catalogue-address", &catalogue_at];
-    let gateway = Process::start(&grounds.role("gateway", &addresses)).await;
+    let media = Process::start(&grounds.role("media", &["--identity-address", &at])).await;
+    let addresses = [at, catalogue.started.listen.to_string(), media.started.listen.to_string()];
+    let gateway = Process::start(&grounds.role("gateway", &gateway_flags(&addresses))).await;
     let clients = Clients::new(channel(gateway.started.listen), None);
     let register = async || {
         let asked = RegisterRequest { email: "ada@example.com".into(), password: PASSWORD.into() };
@@ -37,7 +37,7 @@ async fn f22_roles_on_unmigrated_databases_are_not_ready_until_they_are_migrated
     };
     let list = async || clients.movies().list_movies(ListMoviesRequest::default()).await;
 
-    let mut roles = [identity, catalogue, gateway];
+    let mut roles = [identity, catalogue, media, gateway];
     for role in &roles {
         assert_eq!(health(role).await, (503, Some(2)), "alive, and not ready");
     }

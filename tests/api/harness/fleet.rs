@@ -1,4 +1,4 @@
-//! An installation of processes: two identities, a catalogue and a gateway, on databases and a Redis of its own.
+//! An installation of processes: two identities, a catalogue, two medias and a gateway, on databases, a Redis and a bucket of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::postgres::Postgres;
 use super::process::{Process, quartet};
 use super::redis::Redis;
+use super::s3::S3;
 use super::unique;
 
 /// A running fleet. Its processes end when it is dropped.
 pub struct Fleet {
     pub identities: Vec<Process>,
     pub catalogue: Process,
+    pub medias: Vec<Process>,
     pub gateway: Process,
     pub grounds: Grounds,
 }
@@ -24,6 +26,8 @@ pub const FLEET_SECRET: &str = "080808080808080808080808080808080808080808080808
 pub struct Grounds {
     pub postgres: Postgres,
     pub redis: Arc<Redis>,
+    /// The bucket, where the flags name no other store of objects.
+    pub s3: Arc<S3>,
     /// The name of identity's database.
     pub identity_database: String,
     folder: Arc<tempfile::TempDir>,
@@ -31,15 +35,18 @@ pub struct Grounds {
 }
 
 impl Grounds {
-    /// Makes databases, migrated, and a Redis. The flags go to every role.
+    /// Makes databases, migrated, a Redis and a bucket. The flags go to every role.
     pub async fn make(postgres: Postgres, flags: &[&str]) -> Grounds {
         let number = format!("{}_{}", std::process::id(), unique());
         let identity_database = format!("identity_{number}");
         let catalogue_database = format!("catalogue_{number}");
-        let (identity, catalogue, redis) = tokio::join!(
+        let media_database = format!("media_{number}");
+        let (identity, catalogue, media, redis, s3) = tokio::join!(
             postgres.create_database(&identity_database),
             postgres.create_database(&catalogue_database),
+            postgres.create_database(&media_database),
             Redis::start(),
+            S3::start(),
         );
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("mail")).unwrap();
@@ -49,6 +56,8 @@ impl Grounds {
             identity,
             "--catalogue-database-url".to_owned(),
             catalogue,
+            "--media-database-url".to_owned(),
+            media,
             "--redis-url".to_owned(),
             redis.url(),
             "--master-key".to_owned(),
@@ -61,12 +70,15 @@ impl Grounds {
             path("mail"),
         ];
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let redis = Arc::new(redis);
+        if !flags.contains(&"--media-store") {
+            all.extend(s3.flags());
+        }
+        let (redis, s3) = (Arc::new(redis), Arc::new(s3));
         let folder = Arc::new(folder);
-        Grounds { postgres, redis, identity_database, folder, flags: all }
+        Grounds { postgres, redis, s3, identity_database, folder, flags: all }
     }
 
-    /// Runs the migrations of both services.
+    /// Runs the migrations of all services.
     pub async fn migrate(&self) {
         let command = self.command("migrate", &[]);
         let output = tokio::task::spawn_blocking(move || quartet(&command)).await.unwrap();
@@ -124,18 +136,34 @@ impl Fleet {
         let (one, two) = (own(identity.clone(), "clock-1"), own(identity, "clock-2"));
         let (one, two) = tokio::join!(Process::start(&one), Process::start(&two));
         let identities = vec![one, two];
-        let addresses: Vec<String> = identities.iter().map(|process| process.started.listen.to_string()).collect();
-        let addresses = addresses.join(",");
+        let addresses = listening(&identities);
         let catalogue = grounds.role("catalogue", &["--identity-address", &addresses]);
-        let catalogue = Process::start(&own(catalogue, "clock-3")).await;
-        let listen = catalogue.started.listen.to_string();
-        let gateway = grounds.role("gateway", &["--identity-address", &addresses, "--catalogue-address", &listen]);
+        let media = grounds.role("media", &["--identity-address", &addresses]);
+        let catalogue = own(catalogue, "clock-3");
+        let (one, two) = (own(media.clone(), "clock-5"), own(media, "clock-6"));
+        let (catalogue, one, two) =
+            tokio::join!(Process::start(&catalogue), Process::start(&one), Process::start(&two));
+        let medias = vec![one, two];
+        let at = [addresses, catalogue.started.listen.to_string(), listening(&medias)];
+        let gateway = grounds.role("gateway", &gateway_flags(&at));
         let gateway = Process::start(&own(gateway, "clock-4")).await;
-        Fleet { identities, catalogue, gateway, grounds }
+        Fleet { identities, catalogue, medias, gateway, grounds }
     }
 
     /// Every process, identity's first.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.identities.iter().chain([&self.catalogue, &self.gateway])
+        self.identities.iter().chain([&self.catalogue]).chain(&self.medias).chain([&self.gateway])
     }
+}
+
+/// Where the instances of a role are, as an address of it is written.
+fn listening(processes: &[Process]) -> String {
+    let addresses: Vec<String> = processes.iter().map(|process| process.started.listen.to_string()).collect();
+    addresses.join(",")
+}
+
+/// What a gateway is told of the others: where identity, the catalogue and media are.
+pub fn gateway_flags(at: &[impl AsRef<str>; 3]) -> [&str; 6] {
+    let [identity, catalogue, media] = at.each_ref().map(AsRef::as_ref);
+    ["--identity-address", identity, "--catalogue-address", catalogue, "--media-address", media]
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 use quartet_proto::control::v1::{Fault, MoveClockRequest, SetFaultRequest};
+use rustix::process::Signal;
 use tokio::sync::Mutex;
 
 use super::fleet::{FLEET_SECRET, Grounds};
@@ -85,6 +86,12 @@ impl Lone {
         assert!(!status.success(), "{status:?}");
         *process = Process::start(&self.arguments).await;
         *self.started.lock().unwrap() = process.started.clone();
+    }
+
+    /// Kills the process wherever it is, and starts it again.
+    pub async fn kill(&self) {
+        self.process.lock().await.signal(Signal::KILL);
+        self.revive().await;
     }
 
     /// Lets the leases end that a process which is no more had on jobs.

@@ -14,6 +14,9 @@ pub mod raw;
 pub mod redis;
 mod refusal;
 mod role;
+pub mod s3;
+pub mod s3_proxy;
+mod s3_server;
 mod scan;
 pub mod smtp;
 mod times;
@@ -26,7 +29,7 @@ use std::time::{Duration, Instant};
 
 pub use self::certificate::{Authority, Pair};
 pub use self::database::DatabaseHome;
-pub use self::fleet::{Fleet, Grounds};
+pub use self::fleet::{Fleet, Grounds, gateway_flags};
 pub use self::person::{PASSWORD, Person};
 pub use self::postgres::{OwnPostgres, Postgres};
 pub use self::process::{Output, Process, free_port, quartet, quartet_command};
@@ -40,6 +43,7 @@ pub mod prelude {
     pub use quartet_proto::catalogue::v1::*;
     pub use quartet_proto::control::v1::Fault;
     pub use quartet_proto::identity::v1::*;
+    pub use quartet_proto::media::v1::*;
     pub use tonic::{Code, Request};
 
     pub use super::{DatabaseHome, PASSWORD, Person, Refusal, World, eventually, fixture, refusal};

@@ -9,6 +9,10 @@ use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
 use quartet_proto::identity::v1::{
     ActivateRequest, AssignRoleRequest, RefreshRequest, RefreshResponse, RegisterRequest, SignInRequest, SignInResponse,
 };
+use quartet_proto::media::v1::media_service_client::MediaServiceClient;
+use quartet_proto::media::v1::project_member_service_client::ProjectMemberServiceClient;
+use quartet_proto::media::v1::project_service_client::ProjectServiceClient;
+use quartet_proto::media::v1::upload_service_client::UploadServiceClient;
 use tonic::Status;
 
 use super::process::quartet;
@@ -56,6 +60,22 @@ impl Person {
 
     pub fn audit(&self, world: &World) -> AuditServiceClient<Bearer> {
         world.as_token(&self.access_token).audit()
+    }
+
+    pub fn projects(&self, world: &World) -> ProjectServiceClient<Bearer> {
+        world.as_token(&self.access_token).projects()
+    }
+
+    pub fn members(&self, world: &World) -> ProjectMemberServiceClient<Bearer> {
+        world.as_token(&self.access_token).members()
+    }
+
+    pub fn uploads(&self, world: &World) -> UploadServiceClient<Bearer> {
+        world.as_token(&self.access_token).uploads()
+    }
+
+    pub fn media(&self, world: &World) -> MediaServiceClient<Bearer> {
+        world.as_token(&self.access_token).media()
     }
 
     /// Takes over what a refresh answered.

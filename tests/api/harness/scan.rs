@@ -17,13 +17,14 @@ impl World {
         let mut found = Vec::new();
         if let Some(data) = self.data() {
             files(&data, &mut found);
-            for name in ["identity", "catalogue"] {
+            for name in ["identity", "catalogue", "media"] {
                 found.push((format!("{name}'s tables"), tables(&data.join(format!("{name}.db")))));
             }
         }
         if let Some(grounds) = self.grounds() {
             files(&grounds.path(""), &mut found);
-            for name in ["identity", "catalogue"] {
+            files(&grounds.s3.path(""), &mut found);
+            for name in ["identity", "catalogue", "media"] {
                 let database = grounds.identity_database.replace("identity", name);
                 found.push((format!("{name}'s tables"), grounds.postgres.dump(&database).await.into_bytes()));
             }
@@ -38,6 +39,11 @@ impl World {
 }
 
 impl Stored {
+    /// Whether these bytes are in any file or table.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|(_, content)| contains(content, bytes))
+    }
+
     /// Where an account is found, by its address in any case or by its id as text or as bytes: `redis: id`.
     pub fn traces(&self, email: &str, account_id: &str) -> Vec<String> {
         let email = email.to_lowercase();

@@ -29,6 +29,10 @@ use quartet_proto::identity::v1::email_change_service_client::EmailChangeService
 use quartet_proto::identity::v1::key_service_client::KeyServiceClient;
 use quartet_proto::identity::v1::role_service_client::RoleServiceClient;
 use quartet_proto::identity::v1::session_service_client::SessionServiceClient;
+use quartet_proto::media::v1::media_service_client::MediaServiceClient;
+use quartet_proto::media::v1::project_member_service_client::ProjectMemberServiceClient;
+use quartet_proto::media::v1::project_service_client::ProjectServiceClient;
+use quartet_proto::media::v1::upload_service_client::UploadServiceClient;
 use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
@@ -145,6 +149,7 @@ impl World {
         match role {
             "identity" => fleet.identities.iter().map(|process| process.started.listen).collect(),
             "catalogue" => vec![fleet.catalogue.started.listen],
+            "media" => fleet.medias.iter().map(|process| process.started.listen).collect(),
             _ => panic!("no role `{role}`"),
         }
     }
@@ -186,6 +191,22 @@ impl World {
 
     pub fn imports(&self) -> ImportServiceClient<Bearer> {
         self.anonymous().imports()
+    }
+
+    pub fn projects(&self) -> ProjectServiceClient<Bearer> {
+        self.anonymous().projects()
+    }
+
+    pub fn members(&self) -> ProjectMemberServiceClient<Bearer> {
+        self.anonymous().members()
+    }
+
+    pub fn uploads(&self) -> UploadServiceClient<Bearer> {
+        self.anonymous().uploads()
+    }
+
+    pub fn media(&self) -> MediaServiceClient<Bearer> {
+        self.anonymous().media()
     }
 
     /// What the processes tell of themselves; nothing where all of it runs in this very process.
@@ -348,6 +369,23 @@ impl Clients {
 
     pub fn grades(&self) -> GradeServiceClient<Bearer> {
         GradeServiceClient::new(self.0.clone())
+    }
+
+    pub fn projects(&self) -> ProjectServiceClient<Bearer> {
+        ProjectServiceClient::new(self.0.clone())
+    }
+
+    pub fn members(&self) -> ProjectMemberServiceClient<Bearer> {
+        ProjectMemberServiceClient::new(self.0.clone())
+    }
+
+    /// The limits of a native client: a part of an upload is longer than what tonic takes by itself.
+    pub fn uploads(&self) -> UploadServiceClient<Bearer> {
+        UploadServiceClient::new(self.0.clone())
+    }
+
+    pub fn media(&self) -> MediaServiceClient<Bearer> {
+        MediaServiceClient::new(self.0.clone())
     }
 
     pub fn roles(&self) -> RoleServiceClient<Bearer> {

@@ -6,13 +6,24 @@ use std::process::Command;
 use crate::harness::repository;
 
 /// Which of our crates each crate may use.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("quartet-proto", &[]),
     ("quartet-chassis", &["quartet-proto"]),
     ("quartet-identity", &["quartet-proto", "quartet-chassis"]),
     ("quartet-catalogue", &["quartet-proto", "quartet-chassis"]),
+    ("quartet-media", &["quartet-proto", "quartet-chassis"]),
     ("quartet-gateway", &["quartet-proto", "quartet-chassis"]),
-    ("quartet", &["quartet-proto", "quartet-chassis", "quartet-identity", "quartet-catalogue", "quartet-gateway"]),
+    (
+        "quartet",
+        &[
+            "quartet-proto",
+            "quartet-chassis",
+            "quartet-identity",
+            "quartet-catalogue",
+            "quartet-media",
+            "quartet-gateway",
+        ],
+    ),
     ("quartet-tests", &["quartet-proto", "quartet-chassis", "quartet"]),
 ];
 

@@ -117,6 +117,34 @@ const STATED: &str = "
 /quartet.identity.v1.SessionService/SignIn: public
 /quartet.identity.v1.SessionService/SignInWithCode: public
 /quartet.identity.v1.SessionService/SignOut: account
+/quartet.media.v1.MediaService/CreateDownloadUrl: account
+/quartet.media.v1.MediaService/DeleteMedia: account
+/quartet.media.v1.MediaService/Download: account
+/quartet.media.v1.MediaService/DownloadByLink: public
+/quartet.media.v1.MediaService/GetByKind: account
+/quartet.media.v1.MediaService/GetMedia: account
+/quartet.media.v1.MediaService/GetTranscript: account
+/quartet.media.v1.MediaService/ListMedia: account
+/quartet.media.v1.MediaService/UpdateMedia: account
+/quartet.media.v1.MediaService/WatchMedia: account
+/quartet.media.v1.ProjectMemberService/ListMembers: account
+/quartet.media.v1.ProjectMemberService/RemoveMember: account
+/quartet.media.v1.ProjectMemberService/SetMember: account
+/quartet.media.v1.ProjectMemberService/TransferProject: account
+/quartet.media.v1.ProjectService/CreateProject: account
+/quartet.media.v1.ProjectService/DeleteProject: account
+/quartet.media.v1.ProjectService/GetProject: account
+/quartet.media.v1.ProjectService/GetUsage: account
+/quartet.media.v1.ProjectService/ListProjects: account
+/quartet.media.v1.ProjectService/UndeleteProject: account
+/quartet.media.v1.ProjectService/UpdateProject: account
+/quartet.media.v1.UploadService/AbortUpload: account
+/quartet.media.v1.UploadService/CompleteUpload: account
+/quartet.media.v1.UploadService/GetUpload: account
+/quartet.media.v1.UploadService/ListUploads: account
+/quartet.media.v1.UploadService/PutChunk: account
+/quartet.media.v1.UploadService/StartUpload: account
+/quartet.media.v1.UploadService/Upload: account
 ";
 
 #[test]
@@ -205,8 +233,8 @@ fn verdict(result: Result<bytes::Bytes, tonic::Status>) -> Verdict {
         (Code::PermissionDenied, "SCOPE_MISSING") => Verdict::Admitted,
         (Code::Unimplemented, "METHOD_UNKNOWN") => Verdict::Unknown,
         (Code::InvalidArgument | Code::NotFound, _) | (Code::Ok, _) => Verdict::Admitted,
-        // Those who have an account and show no password of it.
-        (Code::Unauthenticated, "CREDENTIALS_INVALID" | "SIGN_IN_STALE") => Verdict::Admitted,
+        // Those who have an account and show no password of it, or no link.
+        (Code::Unauthenticated, "CREDENTIALS_INVALID" | "SIGN_IN_STALE" | "LINK_INVALID") => Verdict::Admitted,
         (Code::ResourceExhausted, "RATE_LIMITED") => Verdict::Admitted,
         // What SignIn or Refresh say of an empty message would be INVALID_ARGUMENT; anything else is no answer to this question.
         other => panic!("{other:?}: {refused:?}"),
@@ -215,8 +243,12 @@ fn verdict(result: Result<bytes::Bytes, tonic::Status>) -> Verdict {
 
 /// Whether a process has heard that a token counts no more.
 async fn refused(way: &Channel, token: &str) -> Option<()> {
-    // Whichever of the two contexts is asked, the other one does not know the rpc.
-    for path in ["/quartet.identity.v1.AccountService/GetMe", "/quartet.catalogue.v1.ImportService/ImportMovies"] {
+    // Whichever of the contexts is asked, the others do not know the rpc.
+    for path in [
+        "/quartet.identity.v1.AccountService/GetMe",
+        "/quartet.catalogue.v1.ImportService/ImportMovies",
+        "/quartet.media.v1.ProjectService/GetUsage",
+    ] {
         match raw::call(way.clone(), path, Some(token), Vec::new()).await.map_err(|status| status.code()) {
             Err(Code::Unimplemented) => {}
             Err(Code::Unauthenticated) => return Some(()),
@@ -254,7 +286,7 @@ impl People {
         let asked = SetAccountStatusRequest { account_id, state: AccountState::Suspended.into(), reason };
         admin.roles(&world).set_account_status(asked).await.unwrap();
         // Every process has heard of it, the one that hears of it last too.
-        let ways = ["identity", "catalogue"].into_iter().flat_map(|role| world.direct(role)).map(channel);
+        let ways = ["identity", "catalogue", "media"].into_iter().flat_map(|role| world.direct(role)).map(channel);
         for way in ways.chain([world.channel()]) {
             for person in [&stale, &suspended] {
                 eventually("the token is refused", async || refused(&way, &person.access_token).await).await;

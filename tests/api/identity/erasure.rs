@@ -7,6 +7,7 @@ use crate::harness::prelude::*;
 use crate::harness::{Bearer, Process};
 use crate::identity::email_change::mail_about;
 use crate::identity::feed::{move_address, service};
+use crate::media::{project, uploaded, video};
 
 /// Deletes somebody's account.
 pub async fn delete(world: &World, person: &Person) -> DeleteAccountResponse {
@@ -30,16 +31,17 @@ pub async fn completed(world: &World, begun: &DeleteAccountResponse) -> GetErasu
     .await
 }
 
-/// Whether the catalogue has its copy of an account.
+/// Whether the other services have their copies of an account.
 pub async fn copied(world: &World, person: &Person) {
-    eventually("the catalogue knows the account", async || {
+    eventually("the others know the account", async || {
         let traces = world.stored().await.traces(&person.email, &person.account_id);
-        traces.iter().any(|trace| trace == "catalogue's tables: address").then_some(())
+        let knows = |name: &str| traces.contains(&format!("{name}'s tables: address"));
+        (knows("catalogue") && knows("media")).then_some(())
     })
     .await;
 }
 
-fn removed(told: &GetErasureResponse, context: &str, kind: &str) -> i32 {
+pub fn removed(told: &GetErasureResponse, context: &str, kind: &str) -> i32 {
     let context = told.contexts.iter().find(|one| one.context == context).expect("no such context");
     context.removed.iter().find(|one| one.kind == kind).map_or(0, |one| one.count)
 }
@@ -67,6 +69,9 @@ async fn busy(world: &World) -> (Person, String) {
     let asked = UpdateProfileRequest { profile: Some(profile), update_mask: Some(prost_types::FieldMask { paths }) };
     profiles.update_profile(asked).await.unwrap();
     copied(world, &ada).await;
+    let about = project(world, &ada, "About me").await;
+    let bytes = ada.email.as_bytes();
+    uploaded(world, &ada, video(&about.project_id, &ada.email, bytes), bytes).await;
     eventually("both mails", async || (world.mails(&ada.email).await.len() >= 2).then_some(())).await;
     mail_about(world, &former, "Your address was changed").await;
     (ada, former)
@@ -81,11 +86,18 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
     let before = world.stored().await;
     let traces = before.traces(&ada.email, &ada.account_id);
     let of_bob = before.traces(&bob.email, &bob.account_id);
-    for place in
-        ["identity's tables: address", "identity's tables: id", "catalogue's tables: address", "catalogue's tables: id"]
-    {
+    for place in [
+        "identity's tables: address",
+        "identity's tables: id",
+        "catalogue's tables: address",
+        "catalogue's tables: id",
+        "media's tables: address",
+        "media's tables: id",
+    ] {
         assert!(traces.iter().any(|trace| trace == place), "{place} is not in {traces:?}");
     }
+    let object = |trace: &&String| trace.ends_with(": address") && !trace.contains("tables") && !trace.contains(".eml");
+    assert!(traces.iter().any(|trace| object(&trace)), "what was uploaded is an object: {traces:?}");
     let earlier = before.traces(&former, &ada.account_id);
     for place in ["identity's tables: address", ".eml: address"] {
         assert!(earlier.iter().any(|trace| trace.ends_with(place)), "{place} is not in {earlier:?}");
@@ -98,7 +110,9 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
     let begun = delete(&world, &ada).await;
     let told = completed(&world, &begun).await;
     let contexts: Vec<&str> = told.contexts.iter().map(|one| one.context.as_str()).collect();
-    assert_eq!(contexts, ["catalogue", "identity"]);
+    assert_eq!(contexts, ["catalogue", "identity", "media"]);
+    let of_media = ["account", "project", "media", "object"].map(|kind| removed(&told, "media", kind));
+    assert_eq!(of_media, [1, 1, 1, 1], "{told:?}");
     assert_eq!(removed(&told, "catalogue", "account"), 1);
     let own = ["account", "profile", "role"].map(|kind| removed(&told, "identity", kind));
     assert_eq!(own, [1, 1, 2], "{told:?}");
@@ -126,18 +140,19 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
 
 #[tokio::test]
 async fn i16_s32_an_erasure_waits_for_each_context_and_is_shown_to_who_knows_its_secret() {
-    let world = World::with(&["--identity-erasure-contexts", "catalogue,media"]).await;
+    let world = World::with(&["--identity-erasure-contexts", "catalogue,media,messaging"]).await;
     let ada = world.sign_up("ada").await;
     copied(&world, &ada).await;
     let begun = delete(&world, &ada).await;
-    let told = eventually("the catalogue has reported", async || {
+    let told = eventually("the others have reported", async || {
         let told = look(&world, &begun).await.unwrap();
-        told.contexts[0].done.then_some(told)
+        let done = |name: &str| told.contexts.iter().any(|one| one.context == name && one.done);
+        (done("catalogue") && done("media")).then_some(told)
     })
     .await;
     assert_eq!(told.state(), ErasureState::InProgress);
     let done: Vec<_> = told.contexts.iter().map(|one| (one.context.as_str(), one.done)).collect();
-    assert_eq!(done, [("catalogue", true), ("identity", false), ("media", false)]);
+    assert_eq!(done, [("catalogue", true), ("identity", false), ("media", true), ("messaging", false)]);
     let goodbye = world.last_mail(&ada.email).await;
     assert_eq!(goodbye.subject, "Your account is being deleted");
 
@@ -166,20 +181,20 @@ async fn i16_s32_an_erasure_waits_for_each_context_and_is_shown_to_who_knows_its
 
     let asked = |count| ReportErasureRequest {
         erasure_id: begun.erasure_id.clone(),
-        context: "media".to_owned(),
+        context: "messaging".to_owned(),
         removed: vec![Removed { kind: "object".to_owned(), count }],
     };
-    let refused = refusal(report(&world, "messaging", asked(9)).await);
-    assert_eq!(refused.is(), (Code::PermissionDenied, "SCOPE_MISSING"), "media alone speaks for media");
+    let refused = refusal(report(&world, "media", asked(9)).await);
+    assert_eq!(refused.is(), (Code::PermissionDenied, "SCOPE_MISSING"), "messaging alone speaks for messaging");
     let as_identity = ReportErasureRequest { context: "identity".to_owned(), ..asked(9) };
     assert_eq!(refusal(report(&world, "identity", as_identity).await).reason, "ERASURE_NOT_FOUND");
     let unknown = ReportErasureRequest { erasure_id: ada.account_id.clone(), ..asked(9) };
-    assert_eq!(refusal(report(&world, "media", unknown).await).reason, "ERASURE_NOT_FOUND");
-    assert_eq!(refusal(report(&world, "media", asked(-1)).await).fields, ["removed"]);
-    report(&world, "media", asked(3)).await.unwrap();
-    report(&world, "media", asked(4)).await.expect("told again, it changes nothing");
+    assert_eq!(refusal(report(&world, "messaging", unknown).await).reason, "ERASURE_NOT_FOUND");
+    assert_eq!(refusal(report(&world, "messaging", asked(-1)).await).fields, ["removed"]);
+    report(&world, "messaging", asked(3)).await.unwrap();
+    report(&world, "messaging", asked(4)).await.expect("told again, it changes nothing");
     let told = completed(&world, &begun).await;
-    assert_eq!(removed(&told, "media", "object"), 3);
+    assert_eq!(removed(&told, "messaging", "object"), 3);
     assert_eq!(world.mails(&ada.email).await, [], "the goodbye is gone, too");
     assert_eq!(look(&world, &other).await.unwrap().state(), ErasureState::InProgress, "each for itself");
 }

@@ -26,6 +26,7 @@ struct Stage {
     echo: Server,
     identity: Server,
     catalogue: Server,
+    media: Server,
     /// In front of identity and catalogue.
     gateway: Server,
     /// In front of the echo, which stands in for the catalogue.
@@ -63,8 +64,13 @@ impl Stage {
         let at = identity.listen.to_string();
         let catalogue = role(&["catalogue", "--identity-address", &at, "--catalogue-database-url", &of_catalogue])?;
         let echo = Server::echo()?;
+        let files = ["--media-database-url", &database("media"), "--media-directory", &format!("{data}/media")];
+        let media = role(&[&["media", "--identity-address", &at], &files[..]].concat())?;
+        let at_media = media.listen.to_string();
         let gateway = |catalogue: SocketAddr| {
-            role(&["gateway", "--identity-address", &at, "--catalogue-address", &catalogue.to_string()])
+            let catalogue = catalogue.to_string();
+            let at = ["--identity-address", &at, "--catalogue-address", &catalogue, "--media-address", &at_media];
+            role(&[&["gateway"], &at[..]].concat())
         };
         let (gateway, gateway_of_echo) = (gateway(catalogue.listen)?, gateway(echo.listen)?);
         let nginx = Nginx::start(&[echo.listen, catalogue.listen, identity.listen])?;
@@ -82,6 +88,7 @@ impl Stage {
             echo,
             identity,
             catalogue,
+            media,
             gateway,
             gateway_of_echo,
             nginx,
@@ -155,6 +162,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         ("echo", stage.echo.meter().memory()),
         ("identity", stage.identity.meter().memory()),
         ("catalogue", stage.catalogue.meter().memory()),
+        ("media", stage.media.meter().memory()),
         ("everything in one process", stage.embedded.server.meter().memory()),
     ];
     report.goal(

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod calls;
+pub mod courses;
 pub mod feed;
 pub mod gateway;
 pub mod import;

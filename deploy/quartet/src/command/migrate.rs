@@ -10,7 +10,7 @@ use crate::settings::Options;
 use crate::task::Context;
 use crate::{parts, services};
 
-const ALL: [Context; 2] = [Context::Identity, Context::Catalogue];
+const ALL: [Context; 3] = [Context::Identity, Context::Catalogue, Context::Media];
 
 pub async fn run(options: &Options, only: Option<Context>) -> anyhow::Result<()> {
     let wanted: Vec<Context> = ALL.into_iter().filter(|context| only.is_none_or(|only| only == *context)).collect();
@@ -46,6 +46,7 @@ pub async fn one(options: &Options, context: Context, parts: &Parts) -> anyhow::
     let migrated = match context {
         Context::Identity => quartet_identity::migrate(&options.identity, parts).await,
         Context::Catalogue => quartet_catalogue::migrate(&options.catalogue, parts).await,
+        Context::Media => quartet_media::migrate(&options.media, parts).await,
     };
     migrated.with_context(|| format!("the database of {} can't be migrated", name(context)))
 }
@@ -54,6 +55,7 @@ fn url(options: &Options, context: Context) -> Option<&SecretString> {
     match context {
         Context::Identity => options.identity.database_url.as_ref(),
         Context::Catalogue => options.catalogue.database_url.as_ref(),
+        Context::Media => options.media.database_url.as_ref(),
     }
 }
 
@@ -65,5 +67,6 @@ fn name(context: Context) -> &'static str {
     match context {
         Context::Identity => "identity",
         Context::Catalogue => "the catalogue",
+        Context::Media => "media",
     }
 }

@@ -5,7 +5,10 @@ mod clients;
 mod import;
 mod keys;
 mod mail;
+mod media;
 pub mod migrate;
+mod seed;
+mod seed_course;
 
 use std::io::Write as _;
 
@@ -24,7 +27,11 @@ pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
         Task::Clients(Clients::Delete { name }) => clients::delete(options, name).await,
         Task::Keys(Keys::Rotate { withdraw_now }) => keys::rotate(options, withdraw_now).await,
         Task::Mail(wanted) => mail::print(options, &wanted).await,
-        Task::Identity | Task::Catalogue | Task::Gateway | Task::Config => anyhow::bail!("this is no command"),
+        Task::Media { tool: Some(tool) } => media::run(tool, options).await,
+        Task::Seed { yes } => seed::run(options, yes).await,
+        Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Gateway | Task::Config => {
+            anyhow::bail!("this is no command")
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::failure::Fields;
-use quartet_chassis::id::Id;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::content_block_service_server::ContentBlockService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::section::{self, ids, position, token};
+use super::ask;
+use super::section::{ids, position, token};
 use crate::course::{BLOCKS, etag, seen};
 use crate::course_given;
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl ContentBlockService for ContentBlockApi {
         let mut fields = Fields::default();
         let new = course_given::new_block(&given, &mut fields);
         let (Some(new), true) = (new, fields.is_empty()) else { return Err(Error::from(fields).into()) };
-        let section = section::parse(&given.section_id)?;
+        let section = ask::section(&given.section_id)?;
         let made = self.store.create_block(section, given.position, &new, &asker).await?;
         Ok(Response::new(CreateBlockResponse { block: Some(told(made, Right::Teacher)) }))
     }
@@ -41,7 +41,7 @@ impl ContentBlockService for ContentBlockApi {
     async fn get_block(&self, request: Request<GetBlockRequest>) -> Result<Response<GetBlockResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let GetBlockRequest { block_id } = request.into_inner();
-        let found = self.store.block(parse(&block_id)?, &asker).await.map_err(Error::from)?;
+        let found = self.store.block(ask::block(&block_id)?, &asker).await.map_err(Error::from)?;
         let (row, right) = found.ok_or(Error::BlockNotFound(block_id))?;
         Ok(Response::new(GetBlockResponse { block: Some(told(row, right)) }))
     }
@@ -53,7 +53,7 @@ impl ContentBlockService for ContentBlockApi {
         let size = fields.take("page_size", page::size(page_size));
         let after = fields.take("page_token", position(&page_token, &section_id));
         let (Some(size), Some(after)) = (size, after) else { return Err(Error::from(fields).into()) };
-        let page = self.store.blocks(section::parse(&section_id)?, after, size, &asker).await?;
+        let page = self.store.blocks(ask::section(&section_id)?, after, size, &asker).await?;
         let next = page.rows.last().filter(|_| page.more).map(|row| token(&section_id, row.position));
         let blocks = page.rows.into_iter().map(|row| told(row, page.right)).collect();
         Ok(Response::new(ListBlocksResponse { blocks, next_page_token: next.unwrap_or_default() }))
@@ -69,7 +69,7 @@ impl ContentBlockService for ContentBlockApi {
         let mut fields = Fields::default();
         let patch = course_given::block_patch(&given, &update_mask.unwrap_or_default().paths, &mut fields);
         fields.finish()?;
-        let id = parse(&given.block_id)?;
+        let id = ask::block(&given.block_id)?;
         let changed = self.store.update_block(id, seen(&given.etag), &patch, &asker).await?;
         Ok(Response::new(UpdateBlockResponse { block: Some(told(changed, Right::Teacher)) }))
     }
@@ -80,7 +80,7 @@ impl ContentBlockService for ContentBlockApi {
     ) -> Result<Response<DeleteBlockResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let DeleteBlockRequest { block_id, etag } = request.into_inner();
-        self.store.delete_block(parse(&block_id)?, seen(&etag), &asker).await?;
+        self.store.delete_block(ask::block(&block_id)?, seen(&etag), &asker).await?;
         Ok(Response::new(DeleteBlockResponse {}))
     }
 
@@ -92,16 +92,11 @@ impl ContentBlockService for ContentBlockApi {
         let ReorderBlocksRequest { section_id, block_ids } = request.into_inner();
         let mut fields = Fields::default();
         let order = fields.take("block_ids", ids(&block_ids, BLOCKS));
-        let section = section::parse(&section_id)?;
+        let section = ask::section(&section_id)?;
         let Some(order) = order else { return Err(Error::from(fields).into()) };
         self.store.reorder_blocks(section, &order, &asker).await?;
         Ok(Response::new(ReorderBlocksResponse {}))
     }
-}
-
-/// Ids are opaque: what is none names no block.
-pub fn parse(block_id: &str) -> Result<Id, Error> {
-    block_id.parse().map_err(|_| Error::BlockNotFound(block_id.to_owned()))
 }
 
 /// The block as somebody with this right in its course is told of it: answers are for teachers.

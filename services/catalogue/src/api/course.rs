@@ -11,6 +11,7 @@ use quartet_proto::catalogue::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
+use super::ask::{self, key};
 use crate::course::{self, etag, policy_name, seen};
 use crate::course_file;
 use crate::course_given;
@@ -51,7 +52,7 @@ impl CourseService for CourseApi {
     async fn get_course(&self, request: Request<GetCourseRequest>) -> Result<Response<GetCourseResponse>, Status> {
         let asker = Asker::of(Caller::find(&request).as_ref());
         let GetCourseRequest { course_id } = request.into_inner();
-        let id = parse(&course_id)?;
+        let id = ask::course(&course_id)?;
         let found = self.store.course(id, &asker).await.map_err(Error::from)?;
         let found = found.ok_or(Error::CourseNotFound(course_id))?;
         Ok(Response::new(GetCourseResponse { course: Some(found.into()) }))
@@ -70,11 +71,9 @@ impl CourseService for CourseApi {
         let asker = Asker::of(Caller::find(&request).as_ref());
         let list = list(request.get_ref(), scope)?;
         let mut found = self.store.courses(&list, &asker).await.map_err(Error::from)?;
-        let more = found.len() as i64 > list.size;
-        found.truncate(list.size as usize);
-        let next = found.last().filter(|_| more).map(|last| Token::of(&list, last.row.id));
+        let next_page_token = page::cut_long(&mut found, list.size, length, |last| Token::of(&list, last.row.id));
         let courses = found.into_iter().map(Course::from).collect();
-        Ok(Response::new(ListCoursesResponse { courses, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListCoursesResponse { courses, next_page_token }))
     }
 
     async fn update_course(
@@ -87,7 +86,7 @@ impl CourseService for CourseApi {
         let mut fields = Fields::default();
         let patch = course_given::course_patch(&given, &update_mask.unwrap_or_default().paths, &mut fields);
         fields.finish()?;
-        let id = parse(&given.course_id)?;
+        let id = ask::course(&given.course_id)?;
         let changed = self.store.update_course(id, seen(&given.etag), &patch, &asker).await?;
         Ok(Response::new(UpdateCourseResponse { course: Some(changed.into()) }))
     }
@@ -98,7 +97,7 @@ impl CourseService for CourseApi {
     ) -> Result<Response<DeleteCourseResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let DeleteCourseRequest { course_id, etag } = request.into_inner();
-        self.store.delete_course(parse(&course_id)?, seen(&etag), &asker).await?;
+        self.store.delete_course(ask::course(&course_id)?, seen(&etag), &asker).await?;
         Ok(Response::new(DeleteCourseResponse {}))
     }
 
@@ -111,7 +110,7 @@ impl CourseService for CourseApi {
         let mut fields = Fields::default();
         let state = fields.take("state", course::state(state));
         let Some(state) = state else { return Err(Error::from(fields).into()) };
-        let changed = self.store.set_course_state(parse(&course_id)?, seen(&etag), state, &asker).await?;
+        let changed = self.store.set_course_state(ask::course(&course_id)?, seen(&etag), state, &asker).await?;
         Ok(Response::new(SetCourseStateResponse { course: Some(changed.into()) }))
     }
 
@@ -120,11 +119,9 @@ impl CourseService for CourseApi {
         request: Request<ExportCourseRequest>,
     ) -> Result<Response<ExportCourseResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
-        let id = parse(&request.into_inner().course_id)?;
-        let content = course_file::write(&self.store.whole_course(id, &asker).await?);
-        if content.len() > course_file::SIZE {
-            return Err(Error::CourseFileTooLarge.into());
-        }
+        let id = ask::course(&request.into_inner().course_id)?;
+        let whole = self.store.whole_course(id, &asker).await?;
+        let content = course_file::write(whole).ok_or(Error::CourseFileTooLarge)?;
         Ok(Response::new(ExportCourseResponse { content: content.into(), file_name: format!("course-{id}.json") }))
     }
 
@@ -139,16 +136,10 @@ impl CourseService for CourseApi {
     }
 }
 
-/// Ids are opaque: what is none names no course.
-pub fn parse(course_id: &str) -> Result<Id, Error> {
-    course_id.parse().map_err(|_| Error::CourseNotFound(course_id.to_owned()))
-}
-
-fn key(key: String) -> Result<Option<String>, &'static str> {
-    if key.chars().count() > 64 || key.chars().any(char::is_control) {
-        return Err("must have at most 64 characters, and no control characters");
-    }
-    Ok((!key.is_empty()).then_some(key))
+/// About how many bytes a course has in an answer.
+fn length(view: &CourseView) -> usize {
+    let CourseView { row, owner_name, .. } = view;
+    row.title.len() + row.description.len() + row.enrolment_code.len() + owner_name.len() + 300
 }
 
 /// Behind which course a page of which list begins.

@@ -11,7 +11,7 @@ use quartet_proto::catalogue::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
-use super::course::parse;
+use super::ask;
 use crate::error::Error;
 use crate::right::Asker;
 use crate::store::Store;
@@ -34,18 +34,16 @@ impl CourseTeacherService for CourseTeacherApi {
         let size = fields.take("page_size", page::size(page_size));
         let after = fields.take("page_token", position(&page_token, &course_id));
         let (Some(size), Some(after)) = (size, after) else { return Err(Error::from(fields).into()) };
-        let mut rows = self.store.teachers(parse(&course_id)?, after, size, &asker).await?;
-        let more = rows.len() as i64 > size;
-        rows.truncate(size as usize);
-        let next = rows.last().filter(|_| more).map(|row| token(row, &course_id));
+        let mut rows = self.store.teachers(ask::course(&course_id)?, after, size, &asker).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| token(row, &course_id));
         let teachers = rows.into_iter().map(Teacher::from).collect();
-        Ok(Response::new(ListTeachersResponse { teachers, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListTeachersResponse { teachers, next_page_token }))
     }
 
     async fn add_teacher(&self, request: Request<AddTeacherRequest>) -> Result<Response<AddTeacherResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let AddTeacherRequest { course_id, account_id } = request.into_inner();
-        let course = parse(&course_id)?;
+        let course = ask::course(&course_id)?;
         self.store.add_teacher(course, person(&account_id), &asker).await?;
         Ok(Response::new(AddTeacherResponse {}))
     }
@@ -56,7 +54,7 @@ impl CourseTeacherService for CourseTeacherApi {
     ) -> Result<Response<RemoveTeacherResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let RemoveTeacherRequest { course_id, account_id } = request.into_inner();
-        let course = parse(&course_id)?;
+        let course = ask::course(&course_id)?;
         self.store.remove_teacher(course, person(&account_id), &asker).await?;
         Ok(Response::new(RemoveTeacherResponse {}))
     }
@@ -67,7 +65,7 @@ impl CourseTeacherService for CourseTeacherApi {
     ) -> Result<Response<TransferCourseResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let TransferCourseRequest { course_id, account_id } = request.into_inner();
-        let course = parse(&course_id)?;
+        let course = ask::course(&course_id)?;
         self.store.transfer_course(course, person(&account_id), &asker).await?;
         Ok(Response::new(TransferCourseResponse {}))
     }

@@ -3,12 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
+use quartet_chassis::accounts::address::address;
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::crypt::{Tagger, equal};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
-use quartet_chassis::names::NameList;
 use quartet_chassis::page;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::throttle::{Bucket, Quota, Throttle};
@@ -16,8 +16,9 @@ use quartet_proto::catalogue::v1::enrolment_service_server::EnrolmentService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::ask::{course, whose};
+use crate::class::ClassList;
 use crate::error::Error;
-use crate::people::address;
 use crate::progress::{self, Work, Works};
 use crate::right::Asker;
 use crate::store::Store;
@@ -102,14 +103,15 @@ impl EnrolmentService for EnrolmentApi {
     ) -> Result<Response<ListEnrolmentsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let ListEnrolmentsRequest { course_id, page_size, page_token } = request.into_inner();
-        let list = class_list(page_size, &page_token)?;
+        let mut list = ClassList::parse(&course_id, page_size, &page_token).map_err(Error::from)?;
         let course = course(&course_id)?;
-        let mut class = self.store.class(course, &Asker::from(&caller), &list).await?;
-        let next_page_token = next_student(&mut class.students, &list);
+        let (class, total) = self.store.counted_class(course, &Asker::from(&caller), &list).await?;
+        list.total = Some(total);
+        let next_page_token = class.next(&list).map(|next| next.token()).unwrap_or_default();
         Ok(Response::new(ListEnrolmentsResponse {
             enrolments: class.students.into_iter().map(|student| enrolment(course, student)).collect(),
             next_page_token,
-            total_size: i32::try_from(class.total).unwrap_or(i32::MAX),
+            total_size: i32::try_from(total).unwrap_or(i32::MAX),
         }))
     }
 
@@ -150,10 +152,9 @@ impl EnrolmentService for EnrolmentApi {
         let (Some(size), Some(before)) = (size, before) else { return Err(Error::from(fields).into()) };
         let course = course(&course_id)?;
         let mut rows = self.store.invitations(course, &Asker::from(&caller), before, size).await?;
-        let more = cut(&mut rows, size);
-        let next = rows.last().filter(|_| more).map(|row| page::encode(&row.id.to_string()));
+        let next_page_token = page::cut(&mut rows, size, |row| page::encode(&row.id.to_string()));
         let invitations = rows.into_iter().map(Invitation::from).collect();
-        Ok(Response::new(ListInvitationsResponse { invitations, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListInvitationsResponse { invitations, next_page_token }))
     }
 
     async fn revoke_invitation(
@@ -193,41 +194,8 @@ fn invited(account_ids: &[String], emails: &[String], fields: &mut Fields) -> Ve
     people
 }
 
-/// The course that a request names. Ids are opaque: what is none names no course.
-pub fn course(id: &str) -> Result<Id, Error> {
-    id.parse().map_err(|_| Error::CourseNotFound(id.to_owned()))
-}
-
-/// The student that a request asks about; nobody named is the caller.
-pub fn whose(account_id: &str, caller: &Caller) -> Result<Id, Error> {
-    if account_id.is_empty() {
-        return Ok(caller.account_id);
-    }
-    account_id.parse().map_err(|_| Error::EnrolmentNotFound)
-}
-
-/// A part of a class, as a request asks for it.
-pub fn class_list(page_size: i32, page_token: &str) -> Result<NameList<Id>, Error> {
-    Ok(NameList::parse("", page_size, page_token, Id::from_bytes([0; 16]))?)
-}
-
-/// Leaves of the students those of the page, and answers where the next one begins.
-pub fn next_student(students: &mut Vec<Student>, list: &NameList<Id>) -> String {
-    let more = cut(students, list.size);
-    let last = students.last().filter(|_| more);
-    last.map(|last| list.token(&last.row.name_key, &last.row.student_id)).unwrap_or_default()
-}
-
-/// Cuts a page of what was read for it, and answers whether there is more.
-pub fn cut<T>(rows: &mut Vec<T>, size: i64) -> bool {
-    let size = usize::try_from(size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    more
-}
-
 /// A page token that is an id.
-pub fn id_token(token: &str) -> Result<Option<Id>, &'static str> {
+fn id_token(token: &str) -> Result<Option<Id>, &'static str> {
     let id: Option<String> = page::decode(token)?;
     id.map(|id| id.parse().map_err(|_| page::NOT_A_TOKEN)).transpose()
 }

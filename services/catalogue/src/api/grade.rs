@@ -5,14 +5,15 @@ use futures_util::stream::{self, BoxStream};
 use quartet_chassis::caller::Caller;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
-use quartet_chassis::names::NameList;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::grade_service_server::GradeService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::enrolment::{block_progress, class_list, course, cut, id_token, next_student, whose};
-use super::progress::{TEXT_LENGTH, block};
+use super::ask::{block, course, student, whose};
+use super::enrolment::block_progress;
+use super::progress::TEXT_LENGTH;
+use crate::class::ClassList;
 use crate::course::markdown;
 use crate::error::Error;
 use crate::gradebook_file::record;
@@ -25,6 +26,8 @@ use crate::store::work::Column;
 const REASON_LENGTH: usize = 500;
 /// How many students are read at once for a file.
 const PAGE: i32 = 100;
+/// About how many bytes an assessment has beside its feedback.
+const ROW: usize = 100;
 /// What stands in a file before the blocks.
 const HEADER: [&str; 7] =
     ["first_name", "last_name", "email", "completed_blocks", "total_blocks", "completed", "average_grade"];
@@ -50,7 +53,7 @@ impl GradeService for GradeApi {
             fields.refuse("feedback", "must not be empty without a `grade`");
         }
         fields.finish()?;
-        let (block, student) = (block(&block_id)?, named(&account_id)?);
+        let (block, student) = (block(&block_id)?, student(&account_id)?);
         let said = self.store.grade_submission(block, student, &Asker::from(&caller), grade, &feedback).await?;
         Ok(Response::new(GradeSubmissionResponse { assessment: Some(said.into()) }))
     }
@@ -63,14 +66,14 @@ impl GradeService for GradeApi {
         let ListAssessmentsRequest { block_id, account_id, page_size, page_token } = request.into_inner();
         let mut fields = Fields::default();
         let size = fields.take("page_size", page::size(page_size));
-        let before = fields.take("page_token", id_token(&page_token));
+        let before = fields.take("page_token", page::decode::<i32>(&page_token));
         let (Some(size), Some(before)) = (size, before) else { return Err(Error::from(fields).into()) };
         let (block, student) = (block(&block_id)?, whose(&account_id, &caller)?);
         let mut rows = self.store.assessments(block, student, &Asker::from(&caller), before, size).await?;
-        let more = cut(&mut rows, size);
-        let next = rows.last().filter(|_| more).map(|row| page::encode(&row.id.to_string()));
+        let next_page_token =
+            page::cut_long(&mut rows, size, |row| row.feedback.len() + ROW, |row| page::encode(&row.number));
         let assessments = rows.into_iter().map(Assessment::from).collect();
-        Ok(Response::new(ListAssessmentsResponse { assessments, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListAssessmentsResponse { assessments, next_page_token }))
     }
 
     async fn get_gradebook(
@@ -79,9 +82,9 @@ impl GradeService for GradeApi {
     ) -> Result<Response<GetGradebookResponse>, Status> {
         let caller = Caller::of(&request)?;
         let GetGradebookRequest { course_id, page_size, page_token } = request.into_inner();
-        let list = class_list(page_size, &page_token)?;
-        let mut class = self.store.class(course(&course_id)?, &Asker::from(&caller), &list).await?;
-        let next_page_token = next_student(&mut class.students, &list);
+        let list = ClassList::parse(&course_id, page_size, &page_token).map_err(Error::from)?;
+        let class = self.store.class(course(&course_id)?, &Asker::from(&caller), &list).await?;
+        let next_page_token = class.next(&list).map(|next| next.token()).unwrap_or_default();
         let rows = class.students.into_iter().map(|student| row(&class.columns, student)).collect();
         let columns = class.columns.into_iter().map(GradebookColumn::from).collect();
         Ok(Response::new(GetGradebookResponse { columns, rows, next_page_token }))
@@ -96,7 +99,7 @@ impl GradeService for GradeApi {
         let mut fields = Fields::default();
         fields.take("reason", why(completed, &reason));
         fields.finish()?;
-        let (course, student) = (course(&course_id)?, named(&account_id)?);
+        let (course, student) = (course(&course_id)?, student(&account_id)?);
         let asker = Asker::from(&caller);
         let far = self.store.override_completion(course, student, &asker, completed, reason.trim()).await?;
         Ok(Response::new(OverrideCompletionResponse { progress: Some(far.into()) }))
@@ -109,8 +112,9 @@ impl GradeService for GradeApi {
         request: Request<ExportGradebookRequest>,
     ) -> Result<Response<Self::ExportGradebookStream>, Status> {
         let caller = Caller::of(&request)?;
-        let course = course(&request.into_inner().course_id)?;
-        let list = class_list(PAGE, "")?;
+        let course_id = request.into_inner().course_id;
+        let list = ClassList::parse(&course_id, PAGE, "").map_err(Error::from)?;
+        let course = course(&course_id)?;
         let mut file = File { store: self.store.clone(), course, asker: Asker::from(&caller), columns: None };
         // The first part is made here, so that a refusal is the call's.
         let (first, next) = file.part(&list).await?;
@@ -137,9 +141,9 @@ struct File {
 
 impl File {
     /// Some students, and behind whom to go on, if there are more.
-    async fn part(&mut self, list: &NameList<Id>) -> Result<(ExportGradebookResponse, Option<NameList<Id>>), Error> {
-        let mut class = self.store.class(self.course, &self.asker, list).await?;
-        let token = next_student(&mut class.students, list);
+    async fn part(&mut self, list: &ClassList) -> Result<(ExportGradebookResponse, Option<ClassList>), Error> {
+        let class = self.store.class(self.course, &self.asker, list).await?;
+        let next = class.next(list);
         let mut text = String::new();
         let columns = match &mut self.columns {
             Some(columns) => columns,
@@ -152,7 +156,6 @@ impl File {
         for student in class.students {
             text.push_str(&line(columns, &student));
         }
-        let next = if token.is_empty() { None } else { Some(class_list(PAGE, &token)?) };
         Ok((ExportGradebookResponse { content: text.into_bytes().into() }, next))
     }
 }
@@ -182,11 +185,6 @@ fn row(columns: &[Column], student: Student) -> GradebookRow {
         blocks: block_progress(columns, &student.works),
         progress: Some(student.progress.into()),
     }
-}
-
-/// The student whom a teacher names.
-fn named(account_id: &str) -> Result<Id, Error> {
-    account_id.parse().map_err(|_| Error::EnrolmentNotFound)
 }
 
 fn why(completed: Option<bool>, reason: &str) -> Result<(), String> {

@@ -4,6 +4,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use quartet_chassis::clock::Clock;
+use quartet_chassis::db::DbError;
 use quartet_proto::catalogue::v1::import_service_server::ImportService;
 use quartet_proto::catalogue::v1::{
     ImportMovieFileRequest, ImportMovieFileResponse, ImportMoviesRequest, ImportMoviesResponse, ImportSummary,
@@ -13,6 +14,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::error::Error;
 use crate::import_file::ImportFile;
 use crate::store::Store;
+use crate::store::filing::KnownNames;
+use crate::store::import::NewMovies;
 
 /// How many movies are stored at once. More are faster, but hold the store's one writer for longer.
 const BATCH: usize = 1000;
@@ -28,13 +31,14 @@ pub struct ImportApi {
 
 impl ImportApi {
     fn begin(&self) -> Import {
-        Import { store: self.store.clone(), file: ImportFile::new(self.clock.now().date()) }
+        let file = ImportFile::new(self.clock.now().date());
+        Import { store: self.store.clone(), file, next: None, names: KnownNames::default() }
     }
 }
 
 #[tonic::async_trait]
 impl ImportService for ImportApi {
-    /// The next message is taken only when what came before it is read and stored: a fast client waits.
+    /// The next message is taken only when what came before it is read and, but for one batch, stored: a fast client waits.
     async fn import_movies(
         &self,
         request: Request<Streaming<ImportMoviesRequest>>,
@@ -91,24 +95,28 @@ async fn step(mut import: Import, mut content: Bytes) -> Result<(ImportMovieFile
 struct Import {
     store: Store,
     file: ImportFile,
+    /// A batch that is made ready. While it is stored, another thread makes ready the next.
+    next: Option<NewMovies>,
+    names: KnownNames,
 }
 
 impl Import {
     /// Takes the next bytes of the file, stores what makes a batch, and answers whether anything was stored.
     async fn feed(&mut self, piece: &[u8]) -> Result<bool, Error> {
         self.file.feed(piece)?;
-        let enough = self.file.waiting() >= BATCH;
+        let mut stored = false;
         while self.file.waiting() >= BATCH {
-            self.store_batch().await?;
+            stored |= self.take_batch().await?;
         }
-        Ok(enough)
+        Ok(stored)
     }
 
     async fn finish(mut self) -> Result<ImportSummary, Error> {
         self.file.finish()?;
         while self.file.waiting() > 0 {
-            self.store_batch().await?;
+            self.take_batch().await?;
         }
+        self.store_next().await?;
         if self.file.summary().movies_stored > MANY {
             self.store.analyze().await?;
         }
@@ -124,12 +132,22 @@ impl Import {
         counts
     }
 
-    async fn store_batch(&mut self) -> Result<(), Error> {
-        let movies = self.file.take(BATCH);
-        let stored = i32::try_from(self.store.insert_movies(&movies).await?).unwrap_or(i32::MAX);
+    /// Makes a batch ready and meanwhile stores the one before, if there is one, as the answer says.
+    async fn take_batch(&mut self) -> Result<bool, Error> {
+        let (store, movies) = (self.store.clone(), self.file.take(BATCH));
+        let ready = tokio::task::spawn_blocking(move || store.prepare(movies));
+        let stored = self.store_next().await?;
+        self.next = Some(ready.await.map_err(|error| DbError::Unavailable(error.to_string()))?);
+        Ok(stored)
+    }
+
+    async fn store_next(&mut self) -> Result<bool, Error> {
+        let Some(movies) = self.next.take() else { return Ok(false) };
+        let stored = self.store.insert_movies(&movies, &mut self.names).await?;
+        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let summary = self.file.summary();
-        summary.movies_stored += stored;
-        summary.movies_unchanged += i32::try_from(movies.len()).unwrap_or(i32::MAX) - stored;
-        Ok(())
+        summary.movies_stored += count(stored);
+        summary.movies_unchanged += count(movies.len() - stored);
+        Ok(true)
     }
 }

@@ -1,5 +1,6 @@
 //! The rpcs.
 
+mod ask;
 pub mod content_block;
 pub mod course;
 pub mod course_teacher;

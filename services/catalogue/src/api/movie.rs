@@ -103,17 +103,23 @@ impl MovieService for MovieApi {
         request: Request<SearchMoviesRequest>,
     ) -> Result<Response<SearchMoviesResponse>, Status> {
         let request = request.into_inner();
-        let with_facets = request.with_facets;
-        let search = search(request)?;
+        if let Some(known) = self.searches.known(&request).await.map_err(Error::from)? {
+            return Ok(Response::new(known));
+        }
+        let search = search(request.clone())?;
         let page = self.searches.page(&search).await.map_err(Error::from)?;
         let next = page.last.map(|last| place::encode(&search.query, &search.filter, &last));
-        Ok(Response::new(SearchMoviesResponse {
+        let answer = SearchMoviesResponse {
             movies: page.movies.into_iter().map(Movie::from).collect(),
             next_page_token: next.unwrap_or_default(),
             total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
             total_pages: i32::try_from(page.total.div_ceil(search.size)).unwrap_or(i32::MAX),
-            facets: with_facets.then(|| page.facets.into()),
-        }))
+            facets: request.with_facets.then(|| page.facets.into()),
+        };
+        if let Some(version) = page.version {
+            self.searches.know(&request, version, &answer);
+        }
+        Ok(Response::new(answer))
     }
 
     type WatchMoviesStream = ReceiverStream<Result<WatchMoviesResponse, Status>>;

@@ -9,7 +9,7 @@ use quartet_proto::catalogue::v1::progress_service_server::ProgressService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::enrolment::{cut, whose};
+use super::ask::{block, key, whose};
 use crate::course::markdown;
 use crate::error::Error;
 use crate::grading::Given;
@@ -22,8 +22,6 @@ use crate::store::submission::Handed;
 
 /// The longest remarks of students, and feedback of teachers, in characters.
 pub const TEXT_LENGTH: usize = 10_000;
-/// The longest idempotency key.
-const KEY_LENGTH: usize = 64;
 
 pub struct ProgressApi {
     pub store: Store,
@@ -62,14 +60,11 @@ impl ProgressService for ProgressApi {
         let caller = Caller::of(&request)?;
         let SubmitQuizRequest { block_id, answers, idempotency_key } = request.into_inner();
         let mut fields = Fields::default();
-        if idempotency_key.chars().count() > KEY_LENGTH || idempotency_key.chars().any(char::is_control) {
-            fields.refuse("idempotency_key", "must have at most 64 characters, and no control characters");
-        }
+        let key = fields.take("idempotency_key", key(idempotency_key)).flatten();
         let given = given(answers, &mut fields);
         fields.finish()?;
-        let block = block(&block_id)?;
-        let key = Some(idempotency_key.as_str()).filter(|key| !key.is_empty());
-        let tried = self.store.submit_quiz(block, caller.account_id, &Asker::from(&caller), &given, key).await?;
+        let (block, student) = (block(&block_id)?, caller.account_id);
+        let tried = self.store.submit_quiz(block, student, &Asker::from(&caller), &given, key.as_deref()).await?;
         Ok(Response::new(SubmitQuizResponse { attempt: Some(tried.into()) }))
     }
 
@@ -85,10 +80,9 @@ impl ProgressService for ProgressApi {
         let (Some(size), Some(before)) = (size, before) else { return Err(Error::from(fields).into()) };
         let (block, student) = (block(&block_id)?, whose(&account_id, &caller)?);
         let mut rows = self.store.attempts(block, student, &Asker::from(&caller), before, size).await?;
-        let more = cut(&mut rows, size);
-        let next = rows.last().filter(|_| more).map(|row| page::encode(&row.number));
+        let next_page_token = page::cut(&mut rows, size, |row| page::encode(&row.number));
         let attempts = rows.into_iter().map(QuizAttempt::from).collect();
-        Ok(Response::new(ListQuizAttemptsResponse { attempts, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListQuizAttemptsResponse { attempts, next_page_token }))
     }
 
     async fn get_submission(
@@ -101,11 +95,6 @@ impl ProgressService for ProgressApi {
         let handed = self.store.submission(block, student, &Asker::from(&caller)).await?;
         Ok(Response::new(GetSubmissionResponse { submission: Some(submission(block, student, handed)) }))
     }
-}
-
-/// The block that a request names. Ids are opaque: what is none names no block.
-pub fn block(id: &str) -> Result<Id, Error> {
-    id.parse().map_err(|_| Error::BlockNotFound(id.to_owned()))
 }
 
 /// Reads answers; whether they fit their questions is seen when those are known. What a database can't store is refused here.

@@ -10,13 +10,16 @@ use quartet_proto::catalogue::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
-use super::course;
+use super::ask;
 use crate::course::{SECTIONS, etag, seen};
 use crate::course_given;
 use crate::error::Error;
 use crate::right::Asker;
 use crate::store::Store;
 use crate::store::section::SectionRow;
+
+/// About how many bytes a section has beside its texts.
+const ROW: usize = 200;
 
 /// The rpcs of sections.
 pub struct SectionApi {
@@ -34,7 +37,7 @@ impl SectionService for SectionApi {
         let mut fields = Fields::default();
         let new = course_given::new_section(&given, &mut fields);
         let (Some(new), true) = (new, fields.is_empty()) else { return Err(Error::from(fields).into()) };
-        let course = course::parse(&given.course_id)?;
+        let course = ask::course(&given.course_id)?;
         let made = self.store.create_section(course, given.position, &new, &asker).await?;
         Ok(Response::new(CreateSectionResponse { section: Some(made.into()) }))
     }
@@ -42,7 +45,7 @@ impl SectionService for SectionApi {
     async fn get_section(&self, request: Request<GetSectionRequest>) -> Result<Response<GetSectionResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let GetSectionRequest { section_id } = request.into_inner();
-        let found = self.store.section(parse(&section_id)?, &asker).await.map_err(Error::from)?;
+        let found = self.store.section(ask::section(&section_id)?, &asker).await.map_err(Error::from)?;
         let found = found.ok_or(Error::SectionNotFound(section_id))?;
         Ok(Response::new(GetSectionResponse { section: Some(found.into()) }))
     }
@@ -57,12 +60,11 @@ impl SectionService for SectionApi {
         let size = fields.take("page_size", page::size(page_size));
         let after = fields.take("page_token", position(&page_token, &course_id));
         let (Some(size), Some(after)) = (size, after) else { return Err(Error::from(fields).into()) };
-        let mut rows = self.store.sections(course::parse(&course_id)?, after, size, &asker).await?;
-        let more = rows.len() as i64 > size;
-        rows.truncate(size as usize);
-        let next = rows.last().filter(|_| more).map(|row| token(&course_id, row.position));
+        let mut rows = self.store.sections(ask::course(&course_id)?, after, size, &asker).await?;
+        let length = |row: &SectionRow| row.title.len() + row.description.len() + ROW;
+        let next_page_token = page::cut_long(&mut rows, size, length, |row| token(&course_id, row.position));
         let sections = rows.into_iter().map(Section::from).collect();
-        Ok(Response::new(ListSectionsResponse { sections, next_page_token: next.unwrap_or_default() }))
+        Ok(Response::new(ListSectionsResponse { sections, next_page_token }))
     }
 
     async fn update_section(
@@ -75,7 +77,7 @@ impl SectionService for SectionApi {
         let mut fields = Fields::default();
         let patch = course_given::section_patch(&given, &update_mask.unwrap_or_default().paths, &mut fields);
         fields.finish()?;
-        let id = parse(&given.section_id)?;
+        let id = ask::section(&given.section_id)?;
         let changed = self.store.update_section(id, seen(&given.etag), &patch, &asker).await?;
         Ok(Response::new(UpdateSectionResponse { section: Some(changed.into()) }))
     }
@@ -86,7 +88,7 @@ impl SectionService for SectionApi {
     ) -> Result<Response<DeleteSectionResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let DeleteSectionRequest { section_id, etag } = request.into_inner();
-        self.store.delete_section(parse(&section_id)?, seen(&etag), &asker).await?;
+        self.store.delete_section(ask::section(&section_id)?, seen(&etag), &asker).await?;
         Ok(Response::new(DeleteSectionResponse {}))
     }
 
@@ -98,16 +100,11 @@ impl SectionService for SectionApi {
         let ReorderSectionsRequest { course_id, section_ids } = request.into_inner();
         let mut fields = Fields::default();
         let order = fields.take("section_ids", ids(&section_ids, SECTIONS));
-        let course = course::parse(&course_id)?;
+        let course = ask::course(&course_id)?;
         let Some(order) = order else { return Err(Error::from(fields).into()) };
         self.store.reorder_sections(course, &order, &asker).await?;
         Ok(Response::new(ReorderSectionsResponse {}))
     }
-}
-
-/// Ids are opaque: what is none names no section.
-pub fn parse(section_id: &str) -> Result<Id, Error> {
-    section_id.parse().map_err(|_| Error::SectionNotFound(section_id.to_owned()))
 }
 
 /// The ids of a list that has no more than `most`.

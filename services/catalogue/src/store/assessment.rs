@@ -1,5 +1,6 @@
 //! What teachers say of students' work. All of it is kept.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
@@ -8,7 +9,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::enrolment::enrolment_of;
+use super::enrolment::lock_enrolment;
 use super::quiz_attempt::best_try;
 use super::submission::{readable_work, submission_of, taught_work};
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::schema::assessment;
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = assessment)]
 pub struct AssessmentRow {
-    pub id: Id,
+    pub number: i32,
     /// None when the teacher's account is gone.
     pub teacher_id: Option<Id>,
     pub grade: Option<i32>,
@@ -41,7 +42,8 @@ impl Store {
             .transaction(async |conn| {
                 let (course, _) = taught_work(conn, block, asker).await?;
                 course.changeable()?;
-                if enrolment_of(conn, course.id, student).await?.is_none_or(|own| !own.active) {
+                // Grades are numbered one after the other, and none comes behind who leaves or is erased.
+                if !lock_enrolment(conn, course.id, student).await? {
                     return Err(Error::EnrolmentNotFound);
                 }
                 if !is_handed_in(conn, block, student).await? {
@@ -52,6 +54,7 @@ impl Store {
                     assessment::block_id.eq(block),
                     assessment::student_id.eq(student),
                     assessment::course_id.eq(course.id),
+                    assessment::number.eq(last_number(conn, block, student).await? + 1),
                     assessment::teacher_id.eq(asker.account_id),
                     assessment::grade.eq(grade),
                     assessment::feedback.eq(feedback),
@@ -69,20 +72,29 @@ impl Store {
         block: Id,
         student: Id,
         asker: &Asker,
-        before: Option<Id>,
+        before: Option<i32>,
         size: i64,
     ) -> Result<Vec<AssessmentRow>, Error> {
         let conn = &mut self.db.read().await?;
         readable_work(conn, block, student, asker).await?;
-        let before = before.unwrap_or_else(|| Id::from_bytes([0xff; 16]));
         let page = assessment::table
             .filter(assessment::block_id.eq(block))
             .filter(assessment::student_id.eq(student))
-            .filter(assessment::id.lt(before))
-            .order(assessment::id.desc())
+            .filter(assessment::number.lt(before.unwrap_or(i32::MAX)))
+            .order(assessment::number.desc())
             .limit(size + 1);
         Ok(on!(conn, |db| page.select(AssessmentRow::as_select()).load(db).await)?)
     }
+}
+
+/// The number of the newest grade; 0 where there is none.
+async fn last_number(conn: &mut Conn, block: Id, student: Id) -> Result<i32, DbError> {
+    let own = assessment::table
+        .filter(assessment::block_id.eq(block))
+        .filter(assessment::student_id.eq(student))
+        .select(max(assessment::number));
+    let last: Option<i32> = on!(conn, |db| own.get_result(db).await)?;
+    Ok(last.unwrap_or_default())
 }
 
 async fn is_handed_in(conn: &mut Conn, block: Id, student: Id) -> Result<bool, DbError> {
@@ -95,6 +107,6 @@ pub async fn newest(conn: &mut Conn, block: Id, student: Id) -> Result<Option<As
     let own = assessment::table
         .filter(assessment::block_id.eq(block))
         .filter(assessment::student_id.eq(student))
-        .order(assessment::id.desc());
+        .order(assessment::number.desc());
     on!(conn, |db| own.select(AssessmentRow::as_select()).first(db).await.optional())
 }

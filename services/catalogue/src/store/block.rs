@@ -84,16 +84,16 @@ impl BlockRow {
         serde_json::from_str(&self.quiz).ok()
     }
 
-    pub fn as_given(&self) -> NewBlock {
+    pub fn into_given(self) -> NewBlock {
         NewBlock {
             kind: self.block_type(),
-            title: self.title.clone(),
-            description: self.description.clone(),
-            content: self.content.clone(),
-            url: self.url.clone(),
-            media_id: self.media_id.clone(),
             quiz: self.quiz(),
             state: self.state(),
+            title: self.title,
+            description: self.description,
+            content: self.content,
+            url: self.url,
+            media_id: self.media_id,
         }
     }
 
@@ -150,7 +150,8 @@ impl Store {
                 let (course, row) = block_taught(conn, id, asker).await?;
                 course.changeable()?;
                 fresh(seen, row.version)?;
-                let (old, new) = (row.as_given(), patch.applied_to(row.as_given()));
+                let old = row.clone().into_given();
+                let new = patch.applied_to(old.clone());
                 if new == old {
                     return Ok(row);
                 }

@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
+use quartet_chassis::page;
 
 use super::Store;
 use super::block::BlockRow;
@@ -16,12 +17,12 @@ use crate::error::Error;
 use crate::right::{Asker, Right};
 use crate::schema::content_block;
 
-/// How many characters the blocks of a page have together at most, so that it fits into a message. One block alone always does.
-const PAGE: i64 = 800_000;
+/// About how many bytes a block has in an answer beside its texts.
+const ROW: usize = 300;
 
 diesel::define_sql_function! {
-    /// The characters of a text.
-    fn length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+    /// The bytes of a text, which none has to be read for.
+    fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
 }
 
 /// A page of blocks.
@@ -45,10 +46,13 @@ impl Store {
         let seen = content_block::section_id.eq(section_id).and(content_block::state.eq_any(states));
         let seen = content_block::table.filter(seen.and(content_block::position.gt(after)));
         let query = seen.order(content_block::position).limit(size + 1);
-        let length = length(content_block::content) + length(content_block::quiz);
-        let query = query.select((content_block::id, length));
+        let words = octet_length(content_block::title) + octet_length(content_block::description);
+        let work = octet_length(content_block::content) + octet_length(content_block::quiz);
+        let query = query.select((content_block::id, words + work + octet_length(content_block::url)));
         let lengths: Vec<(Id, i32)> = on!(conn, |db| query.load(db).await)?;
-        let ids = fitting(&lengths, size);
+        let mut ids: Vec<Id> = lengths.iter().map(|(id, _)| *id).collect();
+        let bytes = lengths.iter().map(|(_, length)| usize::try_from(*length).unwrap_or_default() + ROW);
+        ids.truncate(page::fitting(bytes).min(usize::try_from(size).unwrap_or_default()));
         let query = content_block::table.filter(content_block::id.eq_any(&ids)).order(content_block::position);
         let rows: Vec<BlockRow> = on!(conn, |db| query.select(BlockRow::as_select()).load(db).await)?;
         Ok(BlockPage { rows, more: lengths.len() > ids.len(), right })
@@ -74,20 +78,6 @@ impl Store {
             })
             .await
     }
-}
-
-/// The blocks that a page begins with and a message holds.
-fn fitting(lengths: &[(Id, i32)], size: i64) -> Vec<Id> {
-    let mut sum = 0;
-    let mut ids = Vec::new();
-    for (id, length) in lengths.iter().take(usize::try_from(size).unwrap_or_default()) {
-        sum += i64::from(*length);
-        if !ids.is_empty() && sum > PAGE {
-            break;
-        }
-        ids.push(*id);
-    }
-    ids
 }
 
 /// Says so when an order lacks a block of the section, names one twice, or one of no section of the course.
@@ -139,13 +129,5 @@ mod tests {
         for wrong in [vec![id(1), id(2)], vec![id(1), id(2), id(3), id(3)], vec![id(1), id(2), id(3), id(9)]] {
             assert!(check(one, &wrong, &old).is_err());
         }
-    }
-
-    #[test]
-    fn s40_a_page_of_long_blocks_is_a_short_one() {
-        let lengths = [(id(1), 700_000), (id(2), 100_000), (id(3), 1), (id(4), 1)];
-        assert_eq!(fitting(&lengths, 25), [id(1), id(2)]);
-        assert_eq!(fitting(&lengths[2..], 1), [id(3)]);
-        assert_eq!(fitting(&[(id(1), 900_000), (id(2), 1)], 25), [id(1)]);
     }
 }

@@ -2,12 +2,12 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::{AccountRow, Removed, count};
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::account::{AccountRow, Removed};
 use super::course::CourseRow;
 use super::course_removal::{Rows, SOME, change_some, is_deleted, mark_deleted, remove_some};
 use super::course_teacher::{co_teachers, pass, take_teacher};
@@ -106,14 +106,6 @@ pub async fn erase_some(conn: &mut Conn, id: Id, now: Time, removed: &mut Remove
         left -= gone;
     }
     Ok(left > 0)
-}
-
-/// Adds to what was removed of a kind.
-pub fn count(removed: &mut Removed, kind: &str, rows: i64) {
-    if rows > 0 {
-        let sum = removed.entry(kind.to_owned()).or_default();
-        *sum = sum.saturating_add(i32::try_from(rows).unwrap_or(i32::MAX));
-    }
 }
 
 /// Gives a course of somebody to an heir, or deletes it when there is none. One that is deleted already is removed somewhat.

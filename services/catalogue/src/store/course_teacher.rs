@@ -3,20 +3,21 @@
 use chrono::DateTime;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::AccountRow;
+use quartet_chassis::accounts::hold::people;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::account::AccountRow;
 use super::course::{CourseRow, not_found};
 use super::course_right::{owned, right_in, right_locked};
 use super::invitation::forget_account;
 use super::person::reachable;
 use crate::error::Error;
 use crate::right::{Asker, Right};
-use crate::schema::{account, course, course_teacher, enrolment};
+use crate::schema::{course, course_teacher, enrolment};
 
 /// Somebody who teaches a course.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +52,12 @@ impl Store {
         rows.append(&mut co_teachers(conn, course_id, after, size + 1).await?);
         rows.truncate(usize::try_from(size + 1).unwrap_or_default());
         let ids: Vec<Id> = rows.iter().map(|(id, _)| *id).collect();
-        let query = account::table.filter(account::id.eq_any(ids));
-        let accounts: Vec<AccountRow> = on!(conn, |db| query.load(db).await)?;
+        let mut accounts = people(conn, &ids).await?;
         let teacher = |(account_id, create_time)| TeacherRow {
             account_id,
             create_time,
             owner: account_id == course.owner_id,
-            account: accounts.iter().find(|account| account.id == account_id).cloned(),
+            account: accounts.remove(&account_id),
         };
         Ok(rows.into_iter().map(teacher).collect())
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::hold::people;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
@@ -13,7 +14,7 @@ use super::Store;
 use super::course::CourseRow;
 use super::course_removal::DELETED;
 use crate::right::{Asker, Right, Ties};
-use crate::schema::{account, content_block, course, course_teacher, enrolment, section};
+use crate::schema::{content_block, course, course_teacher, enrolment, section};
 
 /// A course as somebody sees it.
 #[derive(Debug)]
@@ -140,8 +141,5 @@ async fn block_counts(conn: &mut Conn, ids: &[Id]) -> Result<Vec<(Id, bool, i64)
 
 /// The names of accounts, as far as they are known here.
 async fn names(conn: &mut Conn, ids: Vec<Id>) -> Result<HashMap<Id, String>, DbError> {
-    let query = account::table.filter(account::id.eq_any(ids));
-    let query = query.select((account::id, account::first_name, account::last_name));
-    let rows: Vec<(Id, String, String)> = on!(conn, |db| query.load(db).await)?;
-    Ok(rows.into_iter().map(|(id, first, last)| (id, format!("{first} {last}").trim().to_owned())).collect())
+    Ok(people(conn, &ids).await?.into_iter().map(|(id, account)| (id, account.name())).collect())
 }

@@ -2,19 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Text};
 use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::AccountRow;
+use quartet_chassis::accounts::table::account;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::names::NameList;
 use quartet_chassis::on;
 use quartet_proto::catalogue::v1::{EnrolmentPolicy, PublicationState};
 
 use super::Store;
-use super::account::AccountRow;
 use super::course::CourseRow;
 use super::course_right::{right_in, right_locked, taught};
 use super::invitation::{is_invited, use_up};
@@ -24,7 +22,7 @@ use crate::error::Error;
 use crate::people::name_key;
 use crate::progress::{Override, Progress, Works, progress};
 use crate::right::{Asker, Right};
-use crate::schema::{account, enrolment};
+use crate::schema::enrolment;
 
 /// An enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -64,15 +62,6 @@ pub struct Student {
     pub progress: Progress,
 }
 
-/// A part of a class.
-pub struct Class {
-    pub columns: Vec<Column>,
-    /// One more than asked for, if there are more.
-    pub students: Vec<Student>,
-    /// How many students there are in all.
-    pub total: i64,
-}
-
 impl Store {
     /// Enrols the caller. `knows` says whether they know a code.
     pub async fn enrol(
@@ -93,7 +82,7 @@ impl Store {
                 }
                 let known = writer(conn, student).await?;
                 let email_key = known.as_ref().map(AccountRow::own_email_key).unwrap_or_default();
-                let invited = is_invited(conn, course, student, &email_key).await?;
+                let invited = is_invited(conn, course, student, email_key).await?;
                 match row.policy() {
                     EnrolmentPolicy::Invitation if !invited => return Err(Error::InvitationMissing),
                     EnrolmentPolicy::Code if !invited && !knows(&row.enrolment_code) => {
@@ -101,7 +90,7 @@ impl Store {
                     }
                     _ => {}
                 }
-                use_up(conn, course, student, &email_key).await?;
+                use_up(conn, course, student, email_key).await?;
                 put(conn, course, student, known.as_ref(), self.clock.now()).await?;
                 student_in(conn, course, student).await
             })
@@ -126,30 +115,6 @@ impl Store {
                 }
             })
             .await
-    }
-
-    /// A part of a class, for a teacher.
-    pub async fn class(&self, course: Id, asker: &Asker, list: &NameList<Id>) -> Result<Class, Error> {
-        let conn = &mut self.db.scan().await?;
-        teaches(right_in(conn, course, asker).await?, course)?;
-        let rows: Vec<EnrolmentRow> = on!(conn, |db| {
-            let behind = sql::<Bool>("(enrolment.name_key, enrolment.student_id) > (").bind::<Text, _>(&list.from);
-            let behind = behind.sql(", ").bind::<Binary, _>(list.id).sql(")");
-            enrolment::table
-                .filter(enrolment::course_id.eq(course))
-                .filter(enrolment::active)
-                .filter(behind)
-                .order((enrolment::name_key, enrolment::student_id))
-                .limit(list.size + 1)
-                .select(EnrolmentRow::as_select())
-                .load(db)
-                .await
-        })?;
-        let all = enrolment::table.filter(enrolment::course_id.eq(course)).filter(enrolment::active).count();
-        let total: i64 = on!(conn, |db| all.get_result(db).await)?;
-        let columns = columns(conn, course).await?;
-        let students = students(conn, course, rows, &columns).await?;
-        Ok(Class { columns, students, total })
     }
 
     /// How far somebody is, for themselves or a teacher. Who has left has no progress of their own any more.
@@ -259,7 +224,8 @@ async fn student_in(conn: &mut Conn, course: Id, student: Id) -> Result<Student,
     students.into_iter().next().ok_or(Error::EnrolmentNotFound)
 }
 
-async fn students(
+/// Adds to enrolments what is known of the people and their work.
+pub async fn students(
     conn: &mut Conn,
     course: Id,
     rows: Vec<EnrolmentRow>,

@@ -17,8 +17,11 @@ use super::pieces::{Piece, Pieces};
 use crate::movie::NewMovie;
 use crate::schema::{actor, genre, language};
 
+/// How many names are known at once, at most about.
+const MANY: usize = 200_000;
+
 /// What movies are filed under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     Genre,
     Actor,
@@ -67,18 +70,40 @@ impl Kind {
     }
 }
 
+/// The ids of names that a writer of many movies has met. They are good for as long as nobody else writes in between: what the writer
+/// has filed movies under can't have been deleted, renamed or merged then.
+#[derive(Debug, Default)]
+pub struct KnownNames {
+    /// The number of the writer's last change.
+    number: i64,
+    ids: HashMap<Kind, HashMap<String, Id>>,
+}
+
+impl KnownNames {
+    /// Begins the change of this number.
+    pub(super) fn begin(&mut self, number: i64) {
+        let many = self.ids.values().map(HashMap::len).sum::<usize>() > MANY;
+        if many || number != self.number + 1 {
+            self.ids.clear();
+        }
+        self.number = number;
+    }
+}
+
 /// Files movies under names of one kind; names that are new are made.
 pub(super) async fn file_under(
     conn: &mut Conn,
     kind: Kind,
     movies: &[(Id, &[String])],
+    known: &mut KnownNames,
     clock: &Clock,
 ) -> Result<(), DbError> {
+    let ids = known.ids.entry(kind).or_default();
     let names: BTreeSet<&str> = movies.iter().flat_map(|(_, names)| *names).map(String::as_str).collect();
-    if names.is_empty() {
-        return Ok(());
+    let unknown: Vec<&str> = names.into_iter().filter(|name| !ids.contains_key(*name)).collect();
+    if !unknown.is_empty() {
+        ids.extend(ids_of(conn, kind, unknown, clock).await?);
     }
-    let ids = ids_of(conn, kind, names.into_iter().collect(), clock).await?;
     let pairs = movies.iter().flat_map(|(movie, names)| names.iter().map(|name| (ids.get(name.as_str()), *movie)));
     let mut pairs: Vec<(Id, Id)> = pairs.filter_map(|(name, movie)| Some((*name?, movie))).collect();
     pairs.sort_unstable();

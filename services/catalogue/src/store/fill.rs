@@ -86,7 +86,7 @@ async fn take_in(conn: &mut Conn, ids: &[Id], number: i64) -> Result<(), DbError
         movie::table.filter(movie::movie_id.eq_any(ids)).select(MovieRow::as_select()).load(db).await
     })?;
     let docs: Vec<Doc> = rows.iter().map(|row| Doc::new(row.movie_id, &row.movie())).collect();
-    index(conn, &docs, false).await?;
+    index(conn, &docs.iter().collect::<Vec<_>>(), false).await?;
     let numbered = diesel::update(movie::table)
         .filter(movie::movie_id.eq_any(ids).and(movie::change_number.eq(0)))
         .set(movie::change_number.eq(number));

@@ -1,5 +1,6 @@
 //! How movies are written, one or a thousand at once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::prelude::*;
@@ -12,12 +13,29 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::filing::{Kind, file_under, with_new_names};
+use super::filing::{Kind, KnownNames, file_under, with_new_names};
 use super::index::index;
 use super::state::{done, next_number};
 use crate::movie::NewMovie;
 use crate::schema::{country, movie};
 use crate::search::doc::Doc;
+
+/// Movies that are about to be stored, with their places in the search index, which take longer to make than to write.
+pub struct NewMovies {
+    movies: Vec<NewMovie>,
+    docs: Vec<Doc>,
+}
+
+impl NewMovies {
+    pub(super) fn new(movies: Vec<NewMovie>, clock: &Clock) -> NewMovies {
+        let docs = movies.iter().map(|movie| Doc::new(Id::new(clock), movie)).collect();
+        NewMovies { movies, docs }
+    }
+
+    pub fn len(&self) -> usize {
+        self.movies.len()
+    }
+}
 
 /// A movie that is about to be stored, and what its row holds besides.
 pub(super) struct Row<'a> {
@@ -31,19 +49,30 @@ pub(super) struct Row<'a> {
 }
 
 impl Store {
+    /// Makes ready what can be made without the database. Takes its time.
+    pub fn prepare(&self, movies: Vec<NewMovie>) -> NewMovies {
+        NewMovies::new(movies, &self.clock)
+    }
+
     /// Stores those of the movies, all different, that the catalogue does not have, and answers how many those were. All or none.
-    pub async fn insert_movies(&self, movies: &[NewMovie]) -> Result<usize, DbError> {
+    /// Who stores many keeps `known` from call to call.
+    pub async fn insert_movies(&self, movies: &NewMovies, known: &mut KnownNames) -> Result<usize, DbError> {
+        let mut names = std::mem::take(known);
         let inserted = self
             .db
             .bulk(async |conn| {
                 let number = next_number(conn).await?;
-                let stored = insert(conn, movies, number, &self.clock).await?.len();
+                let stored = insert(conn, movies, number, &mut names, &self.clock).await?.len();
                 if stored > 0 {
                     done(conn, number).await?;
                 }
                 Ok::<_, DbError>((stored, number))
             })
             .await?;
+        if inserted.0 > 0 {
+            // Committed, and under a number of their own.
+            *known = names;
+        }
         self.tell(inserted.1);
         Ok(inserted.0)
     }
@@ -88,21 +117,27 @@ fn json(names: &[String]) -> String {
 /// Stores those of the movies that the catalogue does not have, with all that goes with them, and answers their ids.
 pub(super) async fn insert(
     conn: &mut Conn,
-    movies: &[NewMovie],
+    new: &NewMovies,
     number: i64,
+    known: &mut KnownNames,
     clock: &Clock,
 ) -> Result<HashSet<Id>, DbError> {
-    let movies = with_new_names(conn, movies).await?;
-    let movies = movies.as_ref();
+    let renamed = match with_new_names(conn, &new.movies).await? {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(movies) => Some(NewMovies::new(movies, clock)),
+    };
+    let NewMovies { movies, docs } = renamed.as_ref().unwrap_or(new);
     let countries = countries_of(conn, movies).await?;
-    let mut rows: Vec<Row<'_>> = movies.iter().map(|movie| Row::new(Id::new(clock), movie, &countries)).collect();
+    let rows = movies.iter().zip(docs).map(|(movie, doc)| Row::new(doc.id, movie, &countries));
+    let mut rows: Vec<Row<'_>> = rows.collect();
     let ids = insert_rows(conn, &rows, number, clock).await?;
     rows.retain(|row| ids.contains(&row.id));
+    known.begin(number);
     for kind in [Kind::Genre, Kind::Actor, Kind::Language] {
         let names = rows.iter().map(|row| (row.id, kind.names(row.movie)));
-        file_under(conn, kind, &names.collect::<Vec<_>>(), clock).await?;
+        file_under(conn, kind, &names.collect::<Vec<_>>(), known, clock).await?;
     }
-    let docs: Vec<Doc> = rows.iter().map(|row| Doc::new(row.id, row.movie)).collect();
+    let docs: Vec<&Doc> = docs.iter().filter(|doc| ids.contains(&doc.id)).collect();
     index(conn, &docs, false).await?;
     Ok(ids)
 }

@@ -10,8 +10,11 @@ use quartet_chassis::on;
 use super::pieces::{Piece, Pieces};
 use crate::search::doc::Doc;
 
+/// From how many movies on it is worth while to make room.
+const MANY: usize = 100;
+
 /// Puts movies into the index, in place of what it has of them.
-pub(super) async fn index(conn: &mut Conn, docs: &[Doc], known: bool) -> Result<(), DbError> {
+pub(super) async fn index(conn: &mut Conn, docs: &[&Doc], known: bool) -> Result<(), DbError> {
     match conn {
         Conn::Postgres(_) => index_on_postgres(conn, docs).await,
         Conn::Reader(_) | Conn::Writer(_) => {
@@ -44,7 +47,11 @@ pub(super) async fn forget(conn: &mut Conn, ids: &[Id]) -> Result<(), DbError> {
 }
 
 /// A tsvector of bare words: no dictionary, no places.
-async fn index_on_postgres(conn: &mut Conn, docs: &[Doc]) -> Result<(), DbError> {
+async fn index_on_postgres(conn: &mut Conn, docs: &[&Doc]) -> Result<(), DbError> {
+    if docs.len() >= MANY {
+        // With more room the index takes in its new words in fewer rounds.
+        on!(conn, |db| diesel::sql_query("set local work_mem = '64MB'").execute(db).await)?;
+    }
     let words: Vec<String> = docs.iter().map(|doc| format!("'{}'", doc.words.join("' '"))).collect();
     let words = words.iter().map(|words| if words == "''" { "" } else { words.as_str() });
     let mut columns = vec![Column::Ids(docs.iter().map(|doc| doc.id).collect()), Column::Texts(words.collect())];
@@ -62,7 +69,7 @@ async fn index_on_postgres(conn: &mut Conn, docs: &[Doc]) -> Result<(), DbError>
     insert.run(conn).await
 }
 
-async fn index_on_sqlite(conn: &mut Conn, docs: &[Doc]) -> Result<(), DbError> {
+async fn index_on_sqlite(conn: &mut Conn, docs: &[&Doc]) -> Result<(), DbError> {
     let last = Pieces::<Nullable<BigInt>>::new([Piece::Sql("select max(search_id) from movie_search")]);
     let last: Option<i64> = on!(conn, |db| last.get_result(db).await)?;
     let first = last.unwrap_or_default() + 1;
@@ -86,7 +93,7 @@ async fn index_on_sqlite(conn: &mut Conn, docs: &[Doc]) -> Result<(), DbError> {
     insert.run(conn).await
 }
 
-fn attributes(docs: &[Doc]) -> Vec<Column<'_>> {
+fn attributes<'a>(docs: &[&'a Doc]) -> Vec<Column<'a>> {
     vec![
         Column::Texts(docs.iter().map(|doc| doc.titles.as_str()).collect()),
         Column::Texts(docs.iter().map(|doc| doc.genres.as_str()).collect()),

@@ -15,9 +15,9 @@ use super::enrolment::teaches;
 use super::person::reachable;
 use super::pieces::{Piece, Pieces};
 use crate::error::Error;
-use crate::people::Address;
 use crate::right::Asker;
 use crate::schema::{course_teacher, enrolment, invitation};
+use quartet_chassis::accounts::address::Address;
 
 /// An invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]

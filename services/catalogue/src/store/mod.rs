@@ -5,6 +5,7 @@ pub mod assessment;
 pub mod block;
 pub mod block_order;
 pub mod change;
+pub mod class;
 pub mod course;
 mod course_erasure;
 pub mod course_file;

@@ -1,80 +1,28 @@
-//! People while something is written about them: what is written together with them here is found by their erasure.
+//! People while something is written about them, as the chassis holds them, with the catalogue's errors.
 //!
-//! Who erases somebody first deletes their account. So nothing about them comes behind that as long as it is written by transactions that
-//! hold the account, or have seen that it is not being erased. Accounts are locked after their course, in the order of their ids, and
-//! before what is in courses of them.
+//! Accounts are locked after their course, in the order of their ids, and before what is in courses of them.
 
-use std::collections::HashMap;
-
-use diesel::prelude::*;
-use diesel::sql_types::{Array, Binary, Text};
-use diesel_async::RunQueryDsl;
-use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::accounts::AccountRow;
+pub use quartet_chassis::accounts::hold::hold;
+use quartet_chassis::accounts::hold::{self, Writer};
+use quartet_chassis::db::Conn;
 use quartet_chassis::id::Id;
-use quartet_chassis::on;
 
-use super::account::{AccountRow, CURSOR};
 use crate::error::Error;
-use crate::schema::{account, erasure};
 
-/// Accounts, as far as they are known.
-pub type People = HashMap<Id, AccountRow>;
-
-/// What is known of people; none of it changes until the transaction ends.
-pub async fn hold(conn: &mut Conn, ids: &[Id]) -> Result<People, DbError> {
-    lock(conn, "select 1 from account where id = any($1) order by id for share", ids).await?;
-    people(conn, ids).await
-}
-
-/// The same for who changes it.
-pub async fn hold_alone(conn: &mut Conn, ids: &[Id]) -> Result<People, DbError> {
-    lock(conn, "select 1 from account where id = any($1) order by id for update", ids).await?;
-    people(conn, ids).await
-}
-
-/// The same of people of whom something is said by others: only who can come is invited or made a teacher.
+/// Nothing, when others can find these people: only who can come is invited or made a teacher.
 pub async fn reachable(conn: &mut Conn, ids: &[Id]) -> Result<(), Error> {
-    let people = hold(conn, ids).await?;
-    let active = |id: &Id| people.get(id).is_some_and(AccountRow::is_active);
-    match ids.iter().find(|id| !active(id)) {
+    match hold::missing(conn, ids).await? {
         Some(missing) => Err(Error::PersonNotFound(missing.to_string())),
         None => Ok(()),
     }
 }
 
-/// What is known of somebody who writes something of their own. They may not be known yet; who is being erased writes nothing.
+/// What is known of somebody who writes something of their own. They may not be known yet; who was deleted writes nothing.
 pub async fn writer(conn: &mut Conn, id: Id) -> Result<Option<AccountRow>, Error> {
-    if let Some(known) = hold(conn, &[id]).await?.remove(&id) {
-        return Ok(Some(known));
+    match hold::writer(conn, id).await? {
+        Writer::Known(known) => Ok(Some(known)),
+        Writer::Unknown => Ok(None),
+        Writer::Erased => Err(Error::PersonNotFound(id.to_string())),
     }
-    // There is no row to hold. Instead nothing is taken over from the feed until the transaction ends.
-    hold_feed(conn).await?;
-    if let Some(known) = hold(conn, &[id]).await?.remove(&id) {
-        return Ok(Some(known));
-    }
-    let erased = erasure::table.filter(erasure::account_id.eq(id)).count();
-    let erased: i64 = on!(conn, |db| erased.get_result(db).await)?;
-    if erased > 0 { Err(Error::PersonNotFound(id.to_string())) } else { Ok(None) }
-}
-
-/// SQLite's transactions come one after the other anyway.
-async fn lock(conn: &mut Conn, statement: &'static str, ids: &[Id]) -> Result<(), DbError> {
-    let Conn::Postgres(postgres) = conn else { return Ok(()) };
-    let limit = postgres.limit();
-    let query = diesel::sql_query(statement).bind::<Array<Binary>, _>(ids);
-    quartet_chassis::db::within(limit, query.execute(postgres.inner())).await.map(drop)
-}
-
-async fn hold_feed(conn: &mut Conn) -> Result<(), DbError> {
-    if !matches!(conn, Conn::Postgres(_)) {
-        return Ok(());
-    }
-    let query = diesel::sql_query("select 1 from account_cursor where name = $1 for share");
-    on!(conn, |db| query.bind::<Text, _>(CURSOR).execute(db).await).map(drop)
-}
-
-async fn people(conn: &mut Conn, ids: &[Id]) -> Result<People, DbError> {
-    let query = account::table.filter(account::id.eq_any(ids));
-    let rows: Vec<AccountRow> = on!(conn, |db| query.load(db).await)?;
-    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }

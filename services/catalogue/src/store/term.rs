@@ -253,7 +253,7 @@ impl Store {
             changed.into_iter().zip(&movies).map(|(id, movie)| Row::new(id, movie, &countries)).collect();
         update_terms(conn, &rows, number, &self.clock).await?;
         let docs: Vec<Doc> = rows.iter().map(|row| Doc::new(row.id, row.movie)).collect();
-        index(conn, &docs, true).await?;
+        index(conn, &docs.iter().collect::<Vec<_>>(), true).await?;
         Ok(i64::try_from(docs.len()).unwrap_or(i64::MAX))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Integer, Nullable, Timestamp};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Timestamp};
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
@@ -15,7 +15,7 @@ use super::course_right::right_in;
 use super::pieces::{Piece, Pieces};
 use crate::progress::Works;
 use crate::right::{Asker, Right};
-use crate::schema::{assessment, content_block, section, submission};
+use crate::schema::{content_block, section, submission};
 
 /// How a state is stored that students see.
 const PUBLISHED: &str = "PUBLISHED";
@@ -62,16 +62,8 @@ pub async fn works(conn: &mut Conn, course: Id, students: &[Id]) -> Result<HashM
         work.best = points.zip(max_points);
         work.passed = passed;
     }
-    let grades: Vec<(Id, Id, Option<i32>)> = on!(conn, |db| assessment::table
-        .filter(assessment::course_id.eq(course))
-        .filter(assessment::student_id.eq_any(students))
-        .filter(assessment::grade.is_not_null())
-        .order(assessment::id)
-        .select((assessment::student_id, assessment::block_id, assessment::grade))
-        .load(db)
-        .await)?;
-    // The newest is the last.
-    for (student, block, grade) in grades {
+    for (student, block, newest) in grades(conn, course, students).await? {
+        let grade = newest.and_then(|newest| i32::try_from(newest % SHIFT).ok());
         works.entry(student).or_default().entry(block).or_default().grade = grade;
     }
     Ok(works)
@@ -83,14 +75,27 @@ type Tries = (Id, Id, Option<i32>, Option<i32>, Option<Time>);
 /// What has become of the tries of quizzes. However many somebody makes, each student has one row for each quiz.
 async fn tries(conn: &mut Conn, course: Id, students: &[Id]) -> Result<Vec<Tries>, DbError> {
     type Row = (Binary, Binary, Nullable<Integer>, Nullable<Integer>, Nullable<Timestamp>);
-    let mut pieces = vec![
-        Piece::Sql(
-            "select student_id, block_id, max(points), max(max_points), min(case when passed then create_time end) \
-             from quiz_attempt where course_id = ",
-        ),
-        Piece::Id(&course),
-        Piece::Sql(" and student_id in ("),
-    ];
+    let what = "select student_id, block_id, max(points), max(max_points), min(case when passed then create_time end) \
+        from quiz_attempt where course_id = ";
+    let statement = by_cell::<Row>(what, &course, students, "");
+    on!(conn, |db| statement.load(db).await)
+}
+
+/// By how much the number of a grade is shifted to make room for the grade itself, which is 100 at most.
+const SHIFT: i64 = 1_000;
+
+/// The newest grades, each behind its number: so the greatest is the newest, and of all that somebody was given one row is read.
+async fn grades(conn: &mut Conn, course: Id, students: &[Id]) -> Result<Vec<(Id, Id, Option<i64>)>, DbError> {
+    type Row = (Binary, Binary, Nullable<BigInt>);
+    let what = "select student_id, block_id, max(cast(number as bigint) * 1000 + grade) \
+        from assessment where course_id = ";
+    let statement = by_cell::<Row>(what, &course, students, " and grade is not null");
+    on!(conn, |db| statement.load(db).await)
+}
+
+/// A statement that has one row for each student and block.
+fn by_cell<'a, R>(what: &'static str, course: &'a Id, students: &'a [Id], which: &'static str) -> Pieces<'a, R> {
+    let mut pieces = vec![Piece::Sql(what), Piece::Id(course), Piece::Sql(which), Piece::Sql(" and student_id in (")];
     for (at, student) in students.iter().enumerate() {
         if at > 0 {
             pieces.push(Piece::Sql(", "));
@@ -98,8 +103,7 @@ async fn tries(conn: &mut Conn, course: Id, students: &[Id]) -> Result<Vec<Tries
         pieces.push(Piece::Id(student));
     }
     pieces.push(Piece::Sql(") group by student_id, block_id"));
-    let statement = Pieces::<Row>::new(pieces);
-    on!(conn, |db| statement.load(db).await)
+    Pieces::new(pieces)
 }
 
 /// What the asker may do in a course that nobody else changes until the transaction ends, though others may work in it, too.

@@ -8,8 +8,8 @@ use quartet_chassis::on;
 
 use super::Store;
 use super::change::remember_gone;
-use super::filing::{Kind, file_under, take_out, with_new_names};
-use super::import::{Row, countries_of, insert, update_row};
+use super::filing::{Kind, KnownNames, file_under, take_out, with_new_names};
+use super::import::{NewMovies, Row, countries_of, insert, update_row};
 use super::index::{forget, index};
 use super::movie::MovieRow;
 use super::state::{done, next_number};
@@ -30,11 +30,12 @@ pub enum Written {
 
 impl Store {
     pub async fn create_movie(&self, new: &NewMovie) -> Result<Written, DbError> {
+        let one = NewMovies::new(vec![new.clone()], &self.clock);
         let written = self
             .db
             .transaction(async |conn| {
                 let number = next_number(conn).await?;
-                let ids = insert(conn, std::slice::from_ref(new), number, &self.clock).await?;
+                let ids = insert(conn, &one, number, &mut KnownNames::default(), &self.clock).await?;
                 if ids.is_empty() {
                     let other = named(conn, new).await?;
                     return Ok(other.map_or(Written::NotFound, |other| Written::Exists(Box::new(other))));
@@ -101,9 +102,9 @@ impl Store {
             let (old, new) = (kind.names(old), kind.names(new));
             take_out(conn, kind, id, &texts(&without(old, new))).await?;
             let added = without(new, old);
-            file_under(conn, kind, &[(id, &added)], &self.clock).await?;
+            file_under(conn, kind, &[(id, &added)], &mut KnownNames::default(), &self.clock).await?;
         }
-        index(conn, &[Doc::new(id, new)], true).await
+        index(conn, &[&Doc::new(id, new)], true).await
     }
 
     /// Removes a movie's row, what it is filed under, and its place in the index.

@@ -219,16 +219,26 @@ impl ServiceKey {
     }
 
     pub fn sign(&self, service: &str, audience: &str, expire: i64) -> Result<String, Refusal> {
-        let mut header = Header::new(Algorithm::HS256);
-        header.typ = Some(SERVICE_TYPE.to_owned());
         let claims =
             ServiceClaims { iss: ISSUER.to_owned(), aud: audience.to_owned(), sub: service.to_owned(), exp: expire };
-        jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_| Refusal::Invalid)
+        self.sign_as(SERVICE_TYPE, &claims)
     }
 
     pub fn verify(&self, token: &str) -> Result<ServiceClaims, Refusal> {
-        header(token, "HS256", SERVICE_TYPE)?;
-        verified(token, &self.decoding, Algorithm::HS256)
+        self.verify_as(SERVICE_TYPE, token)
+    }
+
+    /// Signs claims of another kind; the `typ` keeps kinds apart.
+    pub fn sign_as<T: Serialize>(&self, typ: &str, claims: &T) -> Result<String, Refusal> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(typ.to_owned());
+        jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|_| Refusal::Invalid)
+    }
+
+    /// The claims of a text of this `typ`, if they were signed with this key.
+    pub fn verify_as<T: serde::de::DeserializeOwned>(&self, typ: &str, text: &str) -> Result<T, Refusal> {
+        header(text, "HS256", typ)?;
+        verified(text, &self.decoding, Algorithm::HS256)
     }
 }
 
@@ -252,11 +262,11 @@ fn verified<T: serde::de::DeserializeOwned>(token: &str, key: &DecodingKey, alg:
 }
 
 /// A claim that may be left out, but is no null.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-mod text {
+pub(super) mod text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use crate::id::Id;

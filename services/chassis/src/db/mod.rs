@@ -155,6 +155,22 @@ impl Db {
         self.write(LONG, body).await
     }
 
+    /// Runs `body`, which only reads, on the database as it is at one moment. It waits for nobody, and nobody for it.
+    pub async fn snapshot<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
+            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
+            + Send,
+        E: From<DbError> + Send,
+        T: Send,
+    {
+        let mut conn = self.scan().await?;
+        conn.begin_snapshot().await?;
+        let result = body(&mut conn).await;
+        conn.end_snapshot().await;
+        result
+    }
+
     /// Sees to it that what was deleted is no longer in the files. False when that has to be tried again: somebody reads or writes at
     /// this moment. A server does it in its own time.
     pub async fn forget_deleted(&self) -> Result<bool, DbError> {
@@ -211,6 +227,25 @@ impl Db {
             return Err(DbError::Unavailable("made to fail by the control service".to_owned()));
         }
         Ok(())
+    }
+}
+
+impl Conn {
+    async fn begin_snapshot(&mut self) -> Result<(), DbError> {
+        match self {
+            Conn::Postgres(conn) => conn.begin_snapshot().await,
+            Conn::Reader(conn) => Ok(sqlite::begin_snapshot(conn).await?),
+            Conn::Writer(_) => Ok(()),
+        }
+    }
+
+    /// Nothing was written. A connection that can't end the snapshot is broken, and its pool takes no broken one back.
+    async fn end_snapshot(&mut self) {
+        match self {
+            Conn::Postgres(conn) => conn.end_snapshot().await.ok(),
+            Conn::Reader(conn) => sqlite::end_snapshot(conn).await.ok(),
+            Conn::Writer(_) => None,
+        };
     }
 }
 

@@ -22,6 +22,8 @@ const CONNECTIONS: usize = 16;
 /// The server's own bounds, for statements whose client has gone.
 const SESSION: &str = "set statement_timeout = '60s'; set lock_timeout = '5s'; \
      set idle_in_transaction_session_timeout = '30s'; set timezone = 'UTC'";
+/// All statements of such a transaction see what its first one sees.
+const SNAPSHOT: &str = "begin isolation level repeatable read, read only";
 
 #[derive(Clone)]
 pub(super) struct Postgres {
@@ -76,6 +78,14 @@ impl PgConn {
 
     pub fn inner(&mut self) -> &mut AsyncPgConnection {
         &mut self.conn
+    }
+
+    pub(super) async fn begin_snapshot(&mut self) -> Result<(), DbError> {
+        within(self.limit, AnsiTransactionManager::begin_transaction_sql(&mut *self.conn, SNAPSHOT)).await
+    }
+
+    pub(super) async fn end_snapshot(&mut self) -> Result<(), DbError> {
+        within(self.limit, AnsiTransactionManager::rollback_transaction(&mut *self.conn)).await
     }
 
     /// Commits on `Ok`, rolls back on `Err`. A connection that does neither in time is thrown away with its transaction.

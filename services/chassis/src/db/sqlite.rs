@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use diesel::{Connection as _, ConnectionError, SqliteConnection};
-use diesel_async::SimpleAsyncConnection as _;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManager as _};
 
 use super::error::DbError;
 use super::writer::{Queue, Turn};
@@ -116,6 +116,15 @@ pub(super) async fn connect(path: &str, thread: OnThread) -> Result<Lite, Connec
     let mut conn = Lite::with_runtime(conn, thread);
     conn.batch_execute(PRAGMAS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
+}
+
+/// A reader in a transaction sees what there is at its first statement, and holds up no writer.
+pub(super) async fn begin_snapshot(conn: &mut Pooled) -> Result<(), diesel::result::Error> {
+    <Lite as AsyncConnection>::TransactionManager::begin_transaction(&mut **conn).await
+}
+
+pub(super) async fn end_snapshot(conn: &mut Pooled) -> Result<(), diesel::result::Error> {
+    <Lite as AsyncConnection>::TransactionManager::rollback_transaction(&mut **conn).await
 }
 
 fn readers(path: &str, place: bool) -> anyhow::Result<Pool<Lite>> {

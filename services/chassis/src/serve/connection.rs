@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 
 use super::drain::Drain;
+use super::patient::Patient;
 use super::stream::{Rewound, first_bytes};
 
 /// A peer that does not answer pings is gone after the sum of both.
@@ -35,20 +36,24 @@ pub struct ConnectionLimits {
     pub send_buffer: usize,
     /// How long the first bytes, and each HTTP/1 header, may take.
     pub patience: Duration,
+    /// How long the peer may not take what is sent to it.
+    pub stall: Duration,
     /// When it is asked to connect anew, so that load spreads after scaling.
     pub age: Duration,
 }
 
 impl ConnectionLimits {
-    /// Between the parts of an installation: few connections that carry everything.
+    /// Between the parts of an installation: few connections that carry everything. The connection has room for what all calls may have on
+    /// their way, so that one that is not read holds up no other.
     pub fn internal() -> ConnectionLimits {
         ConnectionLimits {
             streams: 16 * 1024,
             header_bytes: 64 * 1024,
             stream_window: 1 << 20,
-            connection_window: 8 << 20,
+            connection_window: 1 << 30,
             send_buffer: 400 * 1024,
             patience: Duration::from_secs(10),
+            stall: Duration::from_secs(60),
             age: Duration::from_secs(3600),
         }
     }
@@ -70,7 +75,7 @@ where
     S::Future: Send + 'static,
 {
     let Some((io, protocol)) = begin(io, protocol, limits.patience, &drain).await else { return };
-    let io = TokioIo::new(io);
+    let io = TokioIo::new(Patient::new(io, limits.stall));
     // The same words for two types of connection that share no trait.
     macro_rules! until_the_end {
         ($connection:expr) => {{

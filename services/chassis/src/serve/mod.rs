@@ -8,6 +8,7 @@ mod admin;
 mod connection;
 mod drain;
 mod health;
+mod patient;
 mod role;
 mod stream;
 

@@ -20,8 +20,9 @@ const PING_WAIT: Duration = Duration::from_secs(10);
 /// How long an instance that can't be reached is left alone: this, doubled with each failure up to the other.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// How much of one answer may be on its way. The connection has room for all of them: one that nobody reads holds up no other.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 1 << 30;
 const HEADER_BYTES: u32 = 64 * 1024;
 
 pub(super) type Sender = http2::SendRequest<Body>;

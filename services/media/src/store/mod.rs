@@ -1,9 +1,28 @@
 //! Media's database: one function per question.
 
+pub mod bell;
+pub mod blob;
+mod erasure;
+pub mod event;
+pub mod garbage;
+pub mod media;
+pub mod member;
+pub mod part;
+pub mod project;
+pub mod project_view;
+pub mod removal;
+pub mod request;
+pub mod sweep;
+pub mod upload;
+pub mod upload_end;
+pub mod usage;
+pub mod watch;
+
 use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
 use quartet_chassis::id::Id;
 
+use self::bell::Bells;
 use crate::config::Config;
 
 /// Media's database.
@@ -12,6 +31,8 @@ pub struct Store {
     db: Db,
     clock: Clock,
     limits: Limits,
+    /// Tell the watchers of this process.
+    bells: Bells,
 }
 
 /// How much there may be of what.
@@ -40,12 +61,16 @@ impl From<&Config> for Limits {
 
 impl Store {
     pub fn new(db: Db, clock: Clock, limits: Limits) -> Store {
-        Store { db, clock, limits }
+        Store { db, clock, limits, bells: Bells::default() }
     }
 
     /// The time that is written.
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     pub fn new_id(&self) -> Id {

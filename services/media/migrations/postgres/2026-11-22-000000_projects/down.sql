@@ -10,4 +10,5 @@ drop table member;
 drop table project;
 drop table erasure;
 drop table account_cursor;
+drop table account_gone;
 drop table account;

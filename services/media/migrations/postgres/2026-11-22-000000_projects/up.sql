@@ -12,6 +12,12 @@ create table account (
     state text not null
 );
 create index account_email_key on account (email_key);
+-- Accounts that were deleted within the last day: of their ids, what can't be read back.
+create table account_gone (
+    tag bytea not null primary key,
+    create_time timestamp not null
+);
+create index account_gone_create_time on account_gone (create_time);
 create table account_cursor (
     name text not null primary key,
     number bigint not null

@@ -1,0 +1,2 @@
+drop index account_email_key;
+alter table account drop column email_key;

@@ -1,0 +1,226 @@
+//! Who is a member of a project.
+
+use chrono::DateTime;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::{AccountRow, hold};
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::Store;
+use super::project::{ProjectRow, held, not_found, owned, role_in};
+use super::project_view::{ProjectView, one};
+use super::usage;
+use crate::error::Error;
+use crate::project::{MEMBERS, PROJECTS, Role};
+use crate::schema::{blob, media, member, project, upload};
+
+/// A member of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    pub account_id: Id,
+    pub role: Role,
+    pub create_time: Time,
+    /// As far as it is known here.
+    pub account: Option<AccountRow>,
+}
+
+/// How a request names somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Person {
+    Account(Id),
+    Address { text: String, key: String },
+}
+
+impl Store {
+    /// What the caller may do in a project, and its members behind (`time`, `id`), or from the owner on: as many as asked for, and one more
+    /// if there are more.
+    pub async fn members(
+        &self,
+        project_id: Id,
+        caller: Id,
+        after: Option<(Time, Id)>,
+        size: i64,
+    ) -> Result<(Role, Vec<MemberRow>), Error> {
+        let conn = &mut self.db.read().await?;
+        let (project, role) = role_in(conn, project_id, caller).await?.ok_or_else(|| not_found(project_id))?;
+        let mut rows = Vec::new();
+        if after.is_none() {
+            rows.push((project.owner_id, Role::Owner.name().to_owned(), project.create_time));
+        }
+        rows.append(&mut others(conn, &project, after, size + 1).await?);
+        rows.truncate(usize::try_from(size + 1).unwrap_or_default());
+        let ids: Vec<Id> = rows.iter().map(|(id, ..)| *id).collect();
+        let mut people = hold::people(conn, &ids).await?;
+        let row = |(account_id, role, create_time): (Id, String, Time)| MemberRow {
+            account_id,
+            role: Role::stored(&role),
+            create_time,
+            account: people.remove(&account_id),
+        };
+        Ok((role, rows.into_iter().map(row).collect()))
+    }
+
+    /// Makes somebody a member with this role, or gives a member this role.
+    pub async fn set_member(
+        &self,
+        project_id: Id,
+        caller: Id,
+        person: &Person,
+        role: Role,
+    ) -> Result<MemberRow, Error> {
+        let now = self.now();
+        self.db
+            .transaction(async |conn| {
+                let project = owned(conn, project_id, caller).await?;
+                let account_id = found(conn, person).await?;
+                if account_id == project.owner_id {
+                    return Err(Error::OwnerFixed);
+                }
+                put(conn, project_id, account_id, role, now).await
+            })
+            .await
+    }
+
+    /// Takes somebody out: the owner anybody else, everybody else themselves. What they are uploading has come too late.
+    pub async fn remove_member(&self, project_id: Id, caller: Id, account_id: Id) -> Result<(), Error> {
+        let now = self.now();
+        self.db
+            .transaction(async |conn| {
+                let least = if caller == account_id { Role::Viewer } else { Role::Owner };
+                let (project, _) = held(conn, project_id, caller, least).await?;
+                if account_id == project.owner_id {
+                    return Err(Error::OwnerFixed);
+                }
+                let row = member::table.find((project_id, account_id));
+                if on!(conn, |db| diesel::delete(row).execute(db).await)? == 0 {
+                    return Err(Error::MemberNotFound(account_id.to_string()));
+                }
+                let open = upload::project_id.eq(project_id).and(upload::account_id.eq(account_id));
+                let open = upload::table.filter(open.and(upload::end_time.is_null()));
+                on!(conn, |db| diesel::update(open).set(upload::expire_time.eq(now)).execute(db).await)?;
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+
+    /// Hands a project over to one of its members, whose place the owner takes, with what it takes of a quota.
+    pub async fn transfer_project(&self, project_id: Id, caller: Id, account_id: Id) -> Result<ProjectView, Error> {
+        let now = self.now();
+        self.db
+            .bulk(async |conn| {
+                let project = owned(conn, project_id, caller).await?;
+                if account_id == project.owner_id {
+                    return one(conn, project, Role::Owner).await;
+                }
+                let heir = member::table.find((project_id, account_id)).count();
+                let heir: i64 = on!(conn, |db| heir.get_result(db).await)?;
+                if heir == 0 || hold::missing(conn, &[account_id]).await?.is_some() {
+                    return Err(Error::MemberNotFound(account_id.to_string()));
+                }
+                if is_uploading(conn, project_id, now).await? {
+                    return Err(Error::UploadInProgress);
+                }
+                self.move_usage(conn, &project, account_id).await?;
+                hand_over(conn, project, account_id).await
+            })
+            .await
+    }
+
+    async fn move_usage(&self, conn: &mut Conn, project: &ProjectRow, heir: Id) -> Result<(), Error> {
+        let mut both = [project.owner_id, heir];
+        both.sort_unstable();
+        for account in both {
+            usage::touch(conn, account).await?;
+        }
+        usage::lock(conn, &both).await?;
+        if !usage::add_project(conn, heir, PROJECTS).await? {
+            return Err(Error::ProjectLimit(PROJECTS));
+        }
+        // How much room somebody else has is for them to know.
+        let added = usage::add_bytes(conn, heir, self.limits.account_bytes, project.size_bytes).await?;
+        added.map_err(|_| Error::QuotaExceeded(None))?;
+        usage::sub_project(conn, project.owner_id).await?;
+        usage::sub_bytes(conn, project.owner_id, project.size_bytes).await?;
+        Ok(())
+    }
+}
+
+/// The members but for the owner, those who came first in front.
+async fn others(
+    conn: &mut Conn,
+    project: &ProjectRow,
+    after: Option<(Time, Id)>,
+    most: i64,
+) -> Result<Vec<(Id, String, Time)>, DbError> {
+    // Nobody came before the first one.
+    let (time, id) = after.unwrap_or((DateTime::UNIX_EPOCH.naive_utc(), Id::NIL));
+    let same = member::create_time.eq(time).and(member::account_id.gt(id));
+    let behind = member::create_time.gt(time).or(same);
+    let of_project = member::project_id.eq(project.id).and(member::account_id.ne(project.owner_id));
+    let query = member::table.filter(of_project.and(behind));
+    let query = query.order((member::create_time, member::account_id)).limit(most);
+    let query = query.select((member::account_id, member::role, member::create_time));
+    on!(conn, |db| query.load(db).await)
+}
+
+/// The account of somebody who can be found; it is not erased before the transaction ends.
+async fn found(conn: &mut Conn, person: &Person) -> Result<Id, Error> {
+    let nobody = || {
+        Error::PersonNotFound(match person {
+            Person::Account(id) => id.to_string(),
+            Person::Address { text, .. } => text.clone(),
+        })
+    };
+    let id = match person {
+        Person::Account(id) => *id,
+        Person::Address { key, .. } => hold::by_address(conn, key).await?.ok_or_else(nobody)?,
+    };
+    if hold::missing(conn, &[id]).await?.is_some() { Err(nobody()) } else { Ok(id) }
+}
+
+async fn put(conn: &mut Conn, project_id: Id, account_id: Id, role: Role, now: Time) -> Result<MemberRow, Error> {
+    let there = member::table.find((project_id, account_id));
+    let change = diesel::update(there).set(member::role.eq(role.name())).returning(member::create_time);
+    let changed: Option<Time> = on!(conn, |db| change.get_result(db).await.optional())?;
+    if changed.is_none() {
+        let all = member::table.filter(member::project_id.eq(project_id)).count();
+        let all: i64 = on!(conn, |db| all.get_result(db).await)?;
+        if all >= i64::from(MEMBERS) {
+            return Err(Error::MemberLimit(MEMBERS));
+        }
+        let row = (
+            member::project_id.eq(project_id),
+            member::account_id.eq(account_id),
+            member::role.eq(role.name()),
+            member::create_time.eq(now),
+        );
+        on!(conn, |db| diesel::insert_into(member::table).values(row).execute(db).await)?;
+    }
+    let account = hold::people(conn, &[account_id]).await?.remove(&account_id);
+    Ok(MemberRow { account_id, role, create_time: changed.unwrap_or(now), account })
+}
+
+async fn is_uploading(conn: &mut Conn, project_id: Id, now: Time) -> Result<bool, DbError> {
+    let open = upload::project_id.eq(project_id).and(upload::end_time.is_null()).and(upload::expire_time.gt(now));
+    let open = upload::table.filter(open).count();
+    let open: i64 = on!(conn, |db| open.get_result(db).await)?;
+    Ok(open > 0)
+}
+
+/// Makes another member the owner. Whose the bytes once were is forgotten: they are shared with nothing else of either any more.
+async fn hand_over(conn: &mut Conn, project: ProjectRow, heir: Id) -> Result<ProjectView, Error> {
+    for (account, role) in [(project.owner_id, Role::Editor), (heir, Role::Owner)] {
+        let row = member::table.find((project.id, account));
+        on!(conn, |db| diesel::update(row).set(member::role.eq(role.name())).execute(db).await)?;
+    }
+    let files = media::table.filter(media::project_id.eq(project.id)).select(media::blob_id);
+    let bytes = diesel::update(blob::table.filter(blob::id.eq_any(files))).set(blob::owner_id.eq(None::<Id>));
+    on!(conn, |db| bytes.execute(db).await)?;
+    let row = ProjectRow { owner_id: heir, version: project.version + 1, ..project };
+    let set = (project::owner_id.eq(row.owner_id), project::version.eq(row.version));
+    on!(conn, |db| diesel::update(project::table.find(row.id)).set(set).execute(db).await)?;
+    one(conn, row, Role::Editor).await
+}

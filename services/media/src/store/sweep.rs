@@ -1,0 +1,72 @@
+//! Rows that have had their time.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::DbError;
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::Store;
+use crate::schema::{event, request, upload};
+
+/// How long the events of a project can be read.
+pub const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+/// How long an upload is remembered that has ended.
+pub const UPLOADS_KEPT: TimeDelta = TimeDelta::days(7);
+/// How long a request with a key is remembered.
+const REQUESTS_KEPT: TimeDelta = TimeDelta::days(1);
+/// Rows of so long a time go at once: the writer is not held for long, however much is left from when nobody swept.
+const SPAN: TimeDelta = TimeDelta::minutes(10);
+/// So many uploads go at once.
+const SOME: i64 = 200;
+
+impl Store {
+    /// Removes some of what is too old; whether there may be more.
+    pub async fn sweep(&self) -> Result<bool, DbError> {
+        let now = self.now();
+        let events = self.sweep_events(now - EVENTS_KEPT).await?;
+        let requests = self.sweep_requests(now - REQUESTS_KEPT).await?;
+        let uploads = self.sweep_uploads(now - UPLOADS_KEPT).await?;
+        Ok(events || requests || uploads)
+    }
+
+    async fn sweep_events(&self, limit: Time) -> Result<bool, DbError> {
+        let oldest = event::table.order(event::create_time).select(event::create_time);
+        let conn = &mut self.db.read().await?;
+        let oldest: Option<Time> = on!(conn, |db| oldest.first(db).await.optional())?;
+        let Some(limit) = part(oldest, limit) else { return Ok(false) };
+        let old = event::table.filter(event::create_time.lt(limit));
+        self.db.transaction(async |conn| on!(conn, |db| diesel::delete(old).execute(db).await)).await?;
+        Ok(true)
+    }
+
+    async fn sweep_requests(&self, limit: Time) -> Result<bool, DbError> {
+        let oldest = request::table.order(request::create_time).select(request::create_time);
+        let conn = &mut self.db.read().await?;
+        let oldest: Option<Time> = on!(conn, |db| oldest.first(db).await.optional())?;
+        let Some(limit) = part(oldest, limit) else { return Ok(false) };
+        let old = request::table.filter(request::create_time.lt(limit));
+        self.db.transaction(async |conn| on!(conn, |db| diesel::delete(old).execute(db).await)).await?;
+        Ok(true)
+    }
+
+    async fn sweep_uploads(&self, limit: Time) -> Result<bool, DbError> {
+        let old =
+            upload::table.filter(upload::end_time.lt(limit)).order(upload::end_time).limit(SOME).select(upload::id);
+        let conn = &mut self.db.read().await?;
+        let old: Vec<Id> = on!(conn, |db| old.load(db).await)?;
+        if old.is_empty() {
+            return Ok(false);
+        }
+        let rows = upload::table.filter(upload::id.eq_any(old));
+        self.db.transaction(async |conn| on!(conn, |db| diesel::delete(rows).execute(db).await)).await?;
+        Ok(true)
+    }
+}
+
+/// Until when rows go at once, if any is older than `limit`.
+fn part(oldest: Option<Time>, limit: Time) -> Option<Time> {
+    oldest.filter(|oldest| *oldest < limit).map(|oldest| limit.min(oldest + SPAN))
+}

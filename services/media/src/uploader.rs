@@ -1,0 +1,154 @@
+//! Takes parts of files and makes files of them: between database and objects, one step after the other, each of which can be the last.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use quartet_chassis::id::Id;
+
+use crate::digest::{self, Running, off_runtime};
+use crate::error::Error;
+use crate::objects::{ObjectError, Objects};
+use crate::sniff;
+use crate::store::Store;
+use crate::store::media::File;
+use crate::store::part::{Begun, Ground, LEASE, Part};
+use crate::store::upload_end::{Completion, Finish};
+use crate::turns::Turns;
+use crate::upload::Place;
+
+/// Takes parts and completes uploads. Its futures must not be dropped in the middle: what they have begun would only end with its lease.
+#[derive(Clone)]
+pub struct Uploader {
+    pub store: Store,
+    pub objects: Objects,
+    pub turns: Turns,
+}
+
+impl Uploader {
+    pub fn new(store: Store, objects: Objects) -> Uploader {
+        Uploader { store, objects, turns: Turns::default() }
+    }
+
+    /// Stores a part, and answers how far the upload is then. It is durable, or nothing of it counts. `sha256` is what its digest has to be.
+    pub async fn put_part(
+        &self,
+        id: Id,
+        account: Id,
+        place: Place,
+        data: Vec<Bytes>,
+        sha256: Option<Vec<u8>>,
+    ) -> Result<i64, Error> {
+        let _turn = self.turns.take(id).ok_or(Error::UploadBusy)?;
+        let (data, found) = off_runtime(move || (data.clone(), digest::of(&data))).await?;
+        if sha256.is_some_and(|said| said != found) {
+            return Err(Error::DigestMismatch);
+        }
+        let part = Part { place, sha256: found };
+        match self.store.begin_part(id, account, &part).await? {
+            Begun::Stored(offset) => Ok(offset),
+            Begun::Write(ground) => match self.write_part(&ground, &part, data).await {
+                Ok(offset) => Ok(offset),
+                Err(error) => self.find_out(&ground, &part, error).await,
+            },
+        }
+    }
+
+    async fn write_part(&self, ground: &Ground, part: &Part, data: Vec<Bytes>) -> Result<i64, Error> {
+        // How long it takes is not a thing that tests move.
+        let began = Instant::now();
+        let upload = &ground.upload;
+        let mut running = Running::stored(&upload.digest)?;
+        let store_id = self.store_id(ground).await?;
+        let (number, offset) = (ground.number.unsigned_abs() as usize, part.place.offset.unsigned_abs());
+        let put = self.objects.put_part(&upload.object_key, &store_id, number, offset, data.clone());
+        let digest = off_runtime(move || {
+            running.add(&data);
+            running.to_stored()
+        });
+        let (content_id, digest) = futures_util::future::join(put, digest).await;
+        let (content_id, digest) = (content_id?, digest?);
+        // The lease may have been somebody else's and mine again since.
+        if began.elapsed() > LEASE.to_std().unwrap_or(Duration::ZERO) {
+            return Err(Error::UploadBusy);
+        }
+        self.store.advance(ground, part, &content_id, digest).await
+    }
+
+    /// The store's own name for the upload, which is begun there with its first part.
+    async fn store_id(&self, ground: &Ground) -> Result<String, Error> {
+        let upload = &ground.upload;
+        if ground.number > 0 || !upload.store_id.is_empty() {
+            return Ok(upload.store_id.clone());
+        }
+        let begun = self.objects.begin(&upload.object_key).await?;
+        if begun.is_empty() { Ok(begun) } else { self.store.set_store_id(upload.id, &begun).await }
+    }
+
+    /// What has become of a part that could not be stored: another call with the same part may have been faster, or the upload has ended.
+    async fn find_out(&self, ground: &Ground, part: &Part, error: Error) -> Result<i64, Error> {
+        let upload = &ground.upload;
+        match error {
+            Error::UploadBusy | Error::Object(ObjectError::Missing | ObjectError::Damaged(_)) => {
+                if let Begun::Stored(offset) = self.store.begin_part(upload.id, upload.account_id, part).await? {
+                    return Ok(offset);
+                }
+                self.give_up(upload.id, ground.lease).await;
+            }
+            // It may still come to be written: whoever has other bytes waits until the lease ends.
+            Error::Object(ObjectError::Unavailable(_)) => {}
+            _ => self.give_up(upload.id, ground.lease).await,
+        }
+        Err(damaged(error, upload.id))
+    }
+
+    /// Makes an upload a file. Again, it answers the same one. `sha256` is what the file's digest has to be.
+    pub async fn complete(&self, id: Id, account: Id, sha256: Option<Vec<u8>>) -> Result<File, Error> {
+        let _turn = self.turns.take(id).ok_or(Error::UploadBusy)?;
+        let finish = match self.store.begin_completion(id, account, sha256.as_deref()).await? {
+            Completion::Done(file) => return Ok(*file),
+            Completion::Failed(error) => return Err(error),
+            Completion::Finish(finish) => *finish,
+        };
+        let error = match self.finish(&finish).await {
+            Ok(file) => return Ok(file),
+            Err(error) => damaged(error, id),
+        };
+        if let Error::UploadDamaged(_) = error {
+            self.store.fail_upload(&finish).await?;
+        } else {
+            self.give_up(id, crate::store::part::COMPLETING).await;
+        }
+        Err(error)
+    }
+
+    async fn finish(&self, finish: &Finish) -> Result<File, Error> {
+        let (upload, size) = (&finish.upload, finish.size_bytes.unsigned_abs());
+        self.objects.finish(&upload.object_key, &upload.store_id, finish.parts.clone(), size).await?;
+        let mut head = Vec::new();
+        let mut pieces = self.objects.read(&upload.object_key, 0..size.min(sniff::HEAD)).await?;
+        while let Some(piece) = pieces.next().await {
+            head.extend_from_slice(&piece?);
+        }
+        let inline_type = sniff::inline_type(&upload.content_type, &head);
+        self.store.complete(finish, &inline_type).await
+    }
+
+    /// Gives a lease back. Where that fails, it ends by itself.
+    async fn give_up(&self, id: Id, lease: Id) {
+        if let Err(error) = self.store.give_up_lease(id, lease).await {
+            tracing::warn!(%error, "a lease on an upload ends by itself");
+        }
+    }
+}
+
+/// The store has not what it said it had: that is the upload's end, and no trouble that passes.
+fn damaged(error: Error, id: Id) -> Error {
+    match error {
+        Error::Object(cause @ (ObjectError::Missing | ObjectError::Damaged(_))) => {
+            tracing::error!(%cause, upload_id = %id, "an upload is damaged");
+            Error::UploadDamaged(id.to_string())
+        }
+        error => error,
+    }
+}

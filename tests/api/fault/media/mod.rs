@@ -1,0 +1,357 @@
+//! F-02: a process of media that ends in the middle of a commit. Every rpc of media that writes, at each of its commits, right before and
+//! right after: who gets no answer asks again, another instance where there is one, and what was meant to happen has happened once.
+
+mod project;
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+
+use quartet_proto::control::v1::SetFaultRequest;
+use quartet_proto::control::v1::control_service_client::ControlServiceClient;
+use tonic::{Response, Status};
+
+use crate::harness::prelude::*;
+use crate::harness::{Clients, Process, channel};
+use crate::house::rpcs;
+use crate::media::{downloaded, noise, project, put_all, sha256, started, uploaded, video};
+
+/// The rpcs of media that commit nothing.
+const READS: [&str; 14] = [
+    "MediaService/CreateDownloadUrl",
+    "MediaService/Download",
+    "MediaService/DownloadByLink",
+    "MediaService/GetByKind",
+    "MediaService/GetMedia",
+    "MediaService/GetTranscript",
+    "MediaService/ListMedia",
+    "MediaService/WatchMedia",
+    "ProjectMemberService/ListMembers",
+    "ProjectService/GetProject",
+    "ProjectService/GetUsage",
+    "ProjectService/ListProjects",
+    "UploadService/GetUpload",
+    "UploadService/ListUploads",
+];
+
+type Run = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// One way to call an rpc, and what must hold whatever happens to it.
+struct Case {
+    name: &'static str,
+    run: Run,
+}
+
+/// Where the cases play: all in one process, or a fleet with one instance more, which is the one that ends.
+struct Stage {
+    world: World,
+    victim: Option<Process>,
+    fault: Fault,
+    skip: i32,
+    /// Whether the process has ended in this play.
+    crashed: bool,
+}
+
+impl Stage {
+    async fn set() -> Stage {
+        let world = World::apart(&[]).await;
+        Stage { world, victim: None, fault: Fault::Unspecified, skip: 0, crashed: false }
+    }
+
+    /// Plays a case at each commit of its rpc, until there is none that the crash could come at. Answers how many there were.
+    async fn play(&mut self, case: &Case) -> usize {
+        let mut windows = 0;
+        for fault in [Fault::CrashBeforeCommit, Fault::CrashAfterCommit] {
+            for skip in 0.. {
+                (self.fault, self.skip, self.crashed) = (fault, skip, false);
+                eprintln!("{} {fault:?} {skip}", case.name);
+                (case.run)(self).await;
+                if !self.crashed {
+                    assert!(skip > 0, "{} commits nothing", case.name);
+                    break;
+                }
+                windows += 1;
+                assert!(skip < 20, "{} has no end", case.name);
+            }
+        }
+        windows
+    }
+
+    /// Asks; the crash comes in this call. Who gets no answer asks again: the process that is back, or another instance.
+    async fn call<T>(
+        &mut self,
+        rpc: &str,
+        person: &Person,
+        ask: impl AsyncFn(Clients) -> Result<Response<T>, Status>,
+    ) -> Result<T, Refusal> {
+        let clients = self.aim(rpc, person).await;
+        let refused = match ask(clients).await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) => Refusal::from(status),
+        };
+        if !refused.reason.is_empty() {
+            return Err(refused);
+        }
+        self.crashed = true;
+        match self.victim.take() {
+            Some(mut victim) => {
+                let status = victim.ended(Duration::from_secs(10)).await.expect("it has not ended");
+                assert!(!status.success());
+            }
+            None => self.world.process().revive().await,
+        }
+        let me = async || person.accounts(&self.world).get_me(GetMeRequest {}).await.ok().map(drop);
+        eventually("tokens count", me).await;
+        ask(self.world.as_token(&person.access_token)).await.map(Response::into_inner).map_err(Refusal::from)
+    }
+
+    /// Makes the crash come in the next call of an rpc, and answers the clients by which it has to be called.
+    async fn aim(&mut self, rpc: &str, person: &Person) -> Clients {
+        let rpc = format!("/quartet.media.v1.{rpc}");
+        let Some(grounds) = self.world.grounds() else {
+            self.world.process().aim(self.fault, &rpc, self.skip).await;
+            return self.world.as_token(&person.access_token);
+        };
+        if self.victim.is_none() {
+            let identities: Vec<String> = self.world.direct("identity").iter().map(ToString::to_string).collect();
+            let command = grounds.role("media", &["--identity-address", &identities.join(",")]);
+            self.victim = Some(Process::start(&command).await);
+        }
+        let at = &self.victim.as_ref().unwrap().started;
+        let asked = SetFaultRequest { fault: self.fault.into(), failing: true, rpc, skip: self.skip };
+        ControlServiceClient::new(channel(at.control)).set_fault(asked).await.expect("the fault can't be set");
+        let clients = Clients::new(channel(at.listen), Some(&person.access_token));
+        // An instance that has just started hears of what is revoked a moment later.
+        eventually("it takes tokens", async || clients.projects().get_usage(GetUsageRequest {}).await.ok()).await;
+        clients
+    }
+
+    /// The answer, or nothing where the call was refused for this reason after a crash: the first call has done it.
+    fn done<T>(&self, outcome: Result<T, Refusal>, reason: &str) -> Option<T> {
+        match outcome {
+            Ok(answer) => Some(answer),
+            Err(refused) => {
+                assert!(self.crashed && refused.reason == reason, "{:?} {}: {refused:?}", self.fault, self.skip);
+                None
+            }
+        }
+    }
+
+    /// Somebody with a project.
+    async fn owner(&self) -> (Person, Project) {
+        let ada = self.world.sign_up("ada").await;
+        let project = project(&self.world, &ada, "Project").await;
+        (ada, project)
+    }
+
+    /// Somebody whom media knows, an editor of the project.
+    async fn editor(&self, owner: &Person, project: &Project) -> Person {
+        let editor = self.world.sign_up("editor").await;
+        let asked = membership(project, &editor, ProjectRole::Editor);
+        eventually("the editor is known", async || owner.members(&self.world).set_member(asked.clone()).await.ok())
+            .await;
+        editor
+    }
+
+    async fn is_now(&self, person: &Person, project: &Project) -> Project {
+        let asked = GetProjectRequest { project_id: project.project_id.clone(), ..Default::default() };
+        person.projects(&self.world).get_project(asked).await.unwrap().into_inner().project.unwrap()
+    }
+
+    async fn used(&self, person: &Person) -> i64 {
+        person.projects(&self.world).get_usage(GetUsageRequest {}).await.unwrap().into_inner().used_bytes
+    }
+
+    async fn files(&self, person: &Person, project: &Project) -> Vec<Media> {
+        let asked = ListMediaRequest { project_id: project.project_id.clone(), ..Default::default() };
+        person.media(&self.world).list_media(asked).await.unwrap().into_inner().media
+    }
+
+    /// Nothing but this file is in the project, and it is whole.
+    async fn has_one(&self, person: &Person, project: &Project, media_id: &str, file: &[u8]) {
+        let files = self.files(person, project).await;
+        assert_eq!(files.iter().map(|media| media.media_id.as_str()).collect::<Vec<_>>(), [media_id]);
+        assert_eq!(downloaded(&self.world, person, media_id).await, file);
+        let now = self.is_now(person, project).await;
+        assert_eq!((now.media_count, now.size_bytes), (1, file.len() as i64));
+        assert_eq!(self.used(person).await, file.len() as i64);
+    }
+}
+
+fn membership(project: &Project, person: &Person, role: ProjectRole) -> SetMemberRequest {
+    let person = Some(set_member_request::Person::AccountId(person.account_id.clone()));
+    SetMemberRequest { project_id: project.project_id.clone(), person, role: role.into() }
+}
+
+fn upload_cases() -> Vec<Case> {
+    vec![
+        Case { name: "UploadService/StartUpload", run: |stage| Box::pin(start(stage)) },
+        Case { name: "UploadService/PutChunk", run: |stage| Box::pin(put(stage)) },
+        Case { name: "UploadService/Upload", run: |stage| Box::pin(stream(stage)) },
+        Case { name: "UploadService/CompleteUpload", run: |stage| Box::pin(complete(stage)) },
+        Case { name: "UploadService/CompleteUpload (the same bytes)", run: |stage| Box::pin(complete_same(stage)) },
+        Case { name: "UploadService/CompleteUpload (other bytes)", run: |stage| Box::pin(complete_wrong(stage)) },
+        Case { name: "UploadService/AbortUpload", run: |stage| Box::pin(abort(stage)) },
+        Case { name: "MediaService/UpdateMedia", run: |stage| Box::pin(rename(stage)) },
+        Case { name: "MediaService/DeleteMedia", run: |stage| Box::pin(delete(stage)) },
+    ]
+}
+
+async fn start(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let asked = StartUploadRequest { idempotency_key: "k".into(), ..video(&project.project_id, "a.mp4", b"abc") };
+    let outcome = stage
+        .call("UploadService/StartUpload", &ada, async |clients| clients.uploads().start_upload(asked.clone()).await)
+        .await;
+    let begun = outcome.unwrap().upload.unwrap();
+    let list = ListUploadsRequest { project_id: project.project_id.clone(), ..Default::default() };
+    let open = ada.uploads(&stage.world).list_uploads(list).await.unwrap().into_inner().uploads;
+    assert_eq!(open.iter().map(|upload| &upload.upload_id).collect::<Vec<_>>(), [&begun.upload_id]);
+    let media = put_all(&stage.world, &ada, &begun, b"abc").await;
+    stage.has_one(&ada, &project, &media.media_id, b"abc").await;
+}
+
+async fn put(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let file = noise(31, 5000);
+    let upload = started(&stage.world, &ada, video(&project.project_id, "a.mp4", &file)).await;
+    let (upload_id, data) = (upload.upload_id.clone(), bytes::Bytes::from(file.clone()));
+    let asked = PutChunkRequest { upload_id, data, ..Default::default() };
+    let outcome = stage
+        .call("UploadService/PutChunk", &ada, async |clients| clients.uploads().put_chunk(asked.clone()).await)
+        .await;
+    assert_eq!(outcome.unwrap().offset_bytes, 5000);
+    assert_eq!(stage.used(&ada).await, 5000, "counted once");
+    let stored = UploadStatus { offset_bytes: 5000, ..upload };
+    let media = put_all(&stage.world, &ada, &stored, &file).await;
+    stage.has_one(&ada, &project, &media.media_id, &file).await;
+}
+
+async fn stream(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let file = noise(32, (8 << 20) + 5000);
+    let upload = started(&stage.world, &ada, video(&project.project_id, "a.mp4", &file)).await;
+    let header =
+        UploadHeader { upload_id: upload.upload_id, complete: true, sha256: sha256(&file), ..Default::default() };
+    let pieces = file.chunks(1 << 20).map(|piece| upload_request::Content::Data(piece.to_vec().into()));
+    let contents = [upload_request::Content::Header(header)].into_iter().chain(pieces);
+    let messages: Vec<_> = contents.map(|content| UploadRequest { content: Some(content) }).collect();
+    let outcome = stage
+        .call("UploadService/Upload", &ada, async |clients| {
+            clients.uploads().upload(tokio_stream::iter(messages.clone())).await
+        })
+        .await;
+    stage.has_one(&ada, &project, &outcome.unwrap().media.unwrap().media_id, &file).await;
+}
+
+/// An upload all of whose parts are there.
+async fn stored(stage: &Stage, ada: &Person, project: &Project, file: &[u8]) -> CompleteUploadRequest {
+    let upload = started(&stage.world, ada, video(&project.project_id, "a.mp4", file)).await;
+    let (upload_id, data) = (upload.upload_id.clone(), file.to_vec().into());
+    let asked = PutChunkRequest { upload_id, data, ..Default::default() };
+    ada.uploads(&stage.world).put_chunk(asked).await.unwrap();
+    CompleteUploadRequest { upload_id: upload.upload_id, sha256: sha256(file) }
+}
+
+async fn completed(stage: &mut Stage, ada: &Person, asked: CompleteUploadRequest) -> Result<Media, Refusal> {
+    let outcome = stage
+        .call("UploadService/CompleteUpload", ada, async |clients| {
+            clients.uploads().complete_upload(asked.clone()).await
+        })
+        .await;
+    outcome.map(|answer| answer.media.unwrap())
+}
+
+async fn complete(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let file = noise(33, 5000);
+    let asked = stored(stage, &ada, &project, &file).await;
+    let media = completed(stage, &ada, asked).await.unwrap();
+    stage.has_one(&ada, &project, &media.media_id, &file).await;
+}
+
+async fn complete_same(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let file = noise(34, 5000);
+    let first = uploaded(&stage.world, &ada, video(&project.project_id, "a.mp4", &file), &file).await;
+    let asked = stored(stage, &ada, &project, &file).await;
+    let second = completed(stage, &ada, asked).await.unwrap();
+    assert_eq!((stage.files(&ada, &project).await.len(), stage.used(&ada).await), (2, 10_000));
+    let deleted = DeleteMediaRequest { media_id: first.media_id };
+    ada.media(&stage.world).delete_media(deleted).await.unwrap();
+    stage.has_one(&ada, &project, &second.media_id, &file).await;
+}
+
+async fn complete_wrong(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let asked = stored(stage, &ada, &project, &noise(35, 5000)).await;
+    let asked = CompleteUploadRequest { sha256: sha256(b"other"), ..asked };
+    assert_eq!(completed(stage, &ada, asked).await.unwrap_err().reason, "DIGEST_MISMATCH");
+    assert_eq!((stage.files(&ada, &project).await.len(), stage.used(&ada).await), (0, 0));
+}
+
+async fn abort(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let CompleteUploadRequest { upload_id, .. } = stored(stage, &ada, &project, &noise(36, 5000)).await;
+    let asked = AbortUploadRequest { upload_id };
+    let outcome = stage
+        .call("UploadService/AbortUpload", &ada, async |clients| clients.uploads().abort_upload(asked.clone()).await)
+        .await;
+    assert_eq!(outcome.unwrap().upload.unwrap().state(), UploadState::Aborted);
+    assert_eq!((stage.used(&ada).await, stage.is_now(&ada, &project).await.size_bytes), (0, 0));
+}
+
+async fn rename(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let media = uploaded(&stage.world, &ada, video(&project.project_id, "a.mp4", b"abc"), b"abc").await;
+    let media_id = media.media_id.clone();
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["name".into()] });
+    let media = Some(Media { media_id: media_id.clone(), name: "b.mp4".into(), ..Default::default() });
+    let asked = UpdateMediaRequest { media, update_mask };
+    let outcome = stage
+        .call("MediaService/UpdateMedia", &ada, async |clients| clients.media().update_media(asked.clone()).await)
+        .await;
+    assert_eq!(outcome.unwrap().media.unwrap().name, "b.mp4");
+    stage.has_one(&ada, &project, &media_id, b"abc").await;
+}
+
+async fn delete(stage: &mut Stage) {
+    let (ada, project) = stage.owner().await;
+    let media = uploaded(&stage.world, &ada, video(&project.project_id, "a.mp4", b"abc"), b"abc").await;
+    let asked = DeleteMediaRequest { media_id: media.media_id };
+    let outcome = stage
+        .call("MediaService/DeleteMedia", &ada, async |clients| clients.media().delete_media(asked.clone()).await)
+        .await;
+    stage.done(outcome, "MEDIA_NOT_FOUND");
+    assert_eq!((stage.files(&ada, &project).await.len(), stage.used(&ada).await), (0, 0));
+}
+
+async fn play(cases: Vec<Case>) {
+    let mut stage = Stage::set().await;
+    let rounds = if std::env::var("QUARTET_TEST_LONG").is_ok() { 20 } else { 1 };
+    let mut windows = 0;
+    for _ in 0..rounds {
+        for case in &cases {
+            windows += stage.play(case).await;
+        }
+    }
+    eprintln!("{windows} crashes");
+}
+
+#[tokio::test]
+async fn f01_f02_each_commit_of_an_upload_may_be_the_process_s_last() {
+    play(upload_cases()).await;
+}
+
+#[tokio::test]
+async fn f02_each_commit_of_a_project_may_be_the_process_s_last() {
+    play(project::cases()).await;
+}
+
+#[test]
+fn f02_every_rpc_of_media_has_its_case() {
+    let rpc = |name: &str| name.split(' ').next().unwrap().to_owned();
+    let cases = [upload_cases(), project::cases()].into_iter().flatten();
+    let known: BTreeSet<String> = cases.map(|case| rpc(case.name)).chain(READS.iter().map(|name| rpc(name))).collect();
+    let there = rpcs().into_iter().filter_map(|rpc| Some(rpc.path.strip_prefix("/quartet.media.v1.")?.to_owned()));
+    assert_eq!(there.collect::<BTreeSet<_>>(), known);
+}
