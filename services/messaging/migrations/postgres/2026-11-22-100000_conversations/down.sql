@@ -11,4 +11,5 @@ drop table member;
 drop table conversation;
 drop table erasure;
 drop table account_cursor;
+drop table account_gone;
 drop table account;

@@ -12,6 +12,12 @@ create table account (
     state text not null
 );
 create index account_email_key on account (email_key);
+-- Accounts that were deleted within the last day: of their ids, what can't be read back.
+create table account_gone (
+    tag blob not null primary key,
+    create_time timestamp not null
+);
+create index account_gone_create_time on account_gone (create_time);
 create table account_cursor (
     name text not null primary key,
     number bigint not null
@@ -21,7 +27,9 @@ insert into account_cursor (name, number) values ('account', 0);
 create table erasure (
     id blob not null primary key,
     removed text not null,
-    create_time timestamp not null
+    create_time timestamp not null,
+    -- Of whom it removes everything, until that is done.
+    account_id blob
 );
 
 create table conversation (
