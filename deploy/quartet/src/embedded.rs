@@ -6,7 +6,7 @@ use quartet_chassis::upstream::Upstream;
 
 use crate::home::{self, Home};
 use crate::running::{Running, Start};
-use crate::services::{self, CATALOGUE, IDENTITY, MEDIA};
+use crate::services::{self, CATALOGUE, IDENTITY, MEDIA, MESSAGING};
 use crate::settings::Options;
 use crate::{command, parts};
 
@@ -30,17 +30,20 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let accounts = Upstream::Local(identity.guard);
     let catalogue = quartet_catalogue::start(&options.catalogue, &parts, accounts.clone()).await?;
     let media = quartet_media::start(&options.media, &parts, accounts.clone()).await?;
+    let messaging = quartet_messaging::start(&options.messaging, &parts, accounts.clone()).await?;
     parts.follow("gateway", accounts.clone());
     let routes = vec![
         (IDENTITY, accounts),
         (CATALOGUE, Upstream::Local(catalogue.guard)),
         (MEDIA, Upstream::Local(media.guard)),
+        (MESSAGING, Upstream::Local(messaging.guard)),
     ];
 
     let checks = vec![
         (IDENTITY.to_owned(), identity.check),
         (CATALOGUE.to_owned(), catalogue.check),
         (MEDIA.to_owned(), media.check),
+        (MESSAGING.to_owned(), messaging.check),
     ];
     let health = Health::start(checks, parts.stopping.clone()).await;
     let operator = serve::bind_unix(&home::socket(&data))?;

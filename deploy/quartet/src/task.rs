@@ -17,6 +17,8 @@ pub enum Task {
         #[command(subcommand)]
         tool: Option<MediaTool>,
     },
+    /// Runs conversations, messages and pushes: one role of a fleet
+    Messaging,
     /// Runs the public port: one role of a fleet
     Gateway,
     /// Brings databases up to this version. A fleet's roles wait for it
@@ -59,6 +61,7 @@ pub enum Context {
     Identity,
     Catalogue,
     Media,
+    Messaging,
 }
 
 /// What can be imported.
@@ -212,6 +215,6 @@ pub struct Mail {
 impl Task {
     /// Whether it runs until it is told to stop.
     pub fn is_role(&self) -> bool {
-        matches!(self, Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Gateway)
+        matches!(self, Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Messaging | Task::Gateway)
     }
 }

@@ -286,7 +286,7 @@ impl People {
         let asked = SetAccountStatusRequest { account_id, state: AccountState::Suspended.into(), reason };
         admin.roles(&world).set_account_status(asked).await.unwrap();
         // Every process has heard of it, the one that hears of it last too.
-        let ways = ["identity", "catalogue", "media"].into_iter().flat_map(|role| world.direct(role)).map(channel);
+        let ways = ["identity", "catalogue", "media", "messaging"].into_iter().flat_map(|role| world.direct(role)).map(channel);
         for way in ways.chain([world.channel()]) {
             for person in [&stale, &suspended] {
                 eventually("the token is refused", async || refused(&way, &person.access_token).await).await;
