@@ -48,6 +48,8 @@ diesel::table! {
         body -> Text,
         /// A JSON object with attachments and mentions; empty where there are none.
         extras -> Text,
+        /// A JSON array with how many have reacted how, and the first ten of each; empty where nobody has.
+        reactions -> Text,
         reply_to_seq -> BigInt,
         is_deleted -> Bool,
         /// Whether the search knows this state of it.
@@ -102,6 +104,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The accounts that a change is about, so that their erasure finds it.
+    change_subject (conversation_id, number, account_id) {
+        conversation_id -> Binary,
+        number -> BigInt,
+        account_id -> Binary,
+    }
+}
+
+diesel::table! {
+    usage (account_id) {
+        account_id -> Binary,
+        conversation_count -> Integer,
+    }
+}
+
+diesel::table! {
     device (id) {
         id -> Binary,
         account_id -> Binary,
@@ -135,6 +153,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     reaction,
     edit,
     change,
+    change_subject,
+    usage,
     device,
     request
 );

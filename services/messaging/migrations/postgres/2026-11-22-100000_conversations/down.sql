@@ -2,6 +2,8 @@ drop table message_words;
 drop table outbox;
 drop table request;
 drop table device;
+drop table usage;
+drop table change_subject;
 drop table change;
 drop table edit;
 drop table reaction;

@@ -45,6 +45,8 @@ create table conversation (
     create_time timestamp not null,
     activity_time timestamp not null
 );
+-- Nobody takes part in these any more.
+create index conversation_left on conversation (id) where participant_count = 0;
 
 create table member (
     conversation_id bytea not null references conversation (id) on delete cascade,
@@ -64,6 +66,7 @@ create table member (
     primary key (conversation_id, account_id)
 );
 create index member_account on member (account_id, conversation_id);
+create index member_place on member (conversation_id, create_time, account_id);
 
 create table message (
     conversation_id bytea not null references conversation (id) on delete cascade,
@@ -77,6 +80,8 @@ create table message (
     body text not null,
     -- A JSON object with attachments and mentions; empty where there are none.
     extras text not null,
+    -- A JSON array with how many have reacted how, and the first ten of each; empty where nobody has.
+    reactions text not null,
     reply_to_seq bigint not null,
     is_deleted boolean not null,
     -- Whether the search knows this state of it.
@@ -86,7 +91,7 @@ create table message (
     edit_time timestamp,
     primary key (conversation_id, seq)
 );
-create unique index message_sender_client_message_id on message (sender_id, client_message_id) where sender_id is not null;
+create unique index message_sender_id_client_message_id_key on message (sender_id, client_message_id) where sender_id is not null;
 create index message_unindexed on message (id) where not is_indexed;
 create index message_send_time on message (send_time);
 
@@ -133,6 +138,22 @@ create table change (
     primary key (conversation_id, number)
 );
 create index change_account on change (account_id);
+
+-- The accounts that a change is about, so that their erasure finds it.
+create table change_subject (
+    conversation_id bytea not null,
+    number bigint not null,
+    account_id bytea not null,
+    primary key (conversation_id, number, account_id),
+    foreign key (conversation_id, number) references change (conversation_id, number) on delete cascade
+);
+create index change_subject_account on change_subject (account_id);
+
+-- How many conversations an account takes part in.
+create table usage (
+    account_id bytea not null primary key,
+    conversation_count integer not null
+);
 
 create table device (
     id bytea not null primary key,

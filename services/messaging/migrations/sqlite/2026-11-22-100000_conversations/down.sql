@@ -1,7 +1,11 @@
+drop trigger message_search_words;
+drop table message_search;
 drop table message_words;
 drop table outbox;
 drop table request;
 drop table device;
+drop table usage;
+drop table change_subject;
 drop table change;
 drop table edit;
 drop table reaction;
