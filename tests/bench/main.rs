@@ -13,6 +13,7 @@ mod process;
 mod report;
 mod scenario;
 mod settings;
+mod transfer;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 12] = [
+const SCENARIOS: [(&str, Scenario); 14] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
@@ -39,6 +40,8 @@ const SCENARIOS: [(&str, Scenario); 12] = [
     ("accounts", scenario::accounts::run),
     ("feed", scenario::feed::run),
     ("courses", scenario::courses::run),
+    ("files", scenario::files::run),
+    ("long", scenario::files::long),
     ("start", scenario::start::run),
 ];
 

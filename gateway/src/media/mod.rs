@@ -41,8 +41,11 @@ const TAKEN_OVER: [HeaderName; 4] = [
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static(REQUEST_ID),
 ];
-/// What no file may do in a browser, whatever is in it (S-52). A page that is shown for a file alone may play or show it.
-const POLICY: &str = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox";
+/// What no file may do in a browser, whatever is in it: anything (S-52).
+const POLICY: &str = "default-src 'none'; sandbox";
+/// The same for what is played. A browser plays a file that is opened alone on a page that it makes for it, and that page must be allowed to
+/// load it, which it is not from a place without an origin. Scripts, forms and windows it has none.
+const PLAYED: &str = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox allow-same-origin";
 
 /// What a request asks for.
 struct Asked<'r> {
@@ -85,7 +88,7 @@ fn protect(headers: &mut HeaderMap, edge: &Edge) {
     let (policy, scope) = (HeaderName::from_static("cross-origin-resource-policy"), ["same-origin", "cross-origin"]);
     headers.insert(policy, HeaderValue::from_static(scope[usize::from(all)]));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     // A link must not leave in the address of the page that it is.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
@@ -223,6 +226,9 @@ fn describe(headers: &mut HeaderMap, header: &DownloadHeader, id: Option<HeaderV
     let Validators { etag, modified } = validators(header);
     set(headers, header::ETAG, etag);
     set(headers, header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
+    let is_played = header.content_type.starts_with("video/") || header.content_type.starts_with("audio/");
+    let policy = if header.inline && is_played { PLAYED } else { POLICY };
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Some(id) = id {

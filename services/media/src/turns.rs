@@ -1,4 +1,4 @@
-//! Whose turn it is with an upload in this process: one call at a time writes to one. Between processes there are leases, see `store::part`.
+//! Whose turn it is with an upload in this process: one call at a time writes to one. Between processes there are leases, see `store::lease`.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

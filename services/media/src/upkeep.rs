@@ -28,11 +28,7 @@ pub fn start(store: &Store, objects: Objects, parts: &Parts) {
 
 async fn rows(store: Store, faults: Faults) {
     loop {
-        let results = [
-            faults.within("media expiry", expire(&store)).await,
-            store.purge_projects(&faults).await,
-            faults.within("media sweep", sweep(&store)).await,
-        ];
+        let results = [expire(&store).await, store.purge_projects(&faults).await, sweep(&store).await];
         for error in results.into_iter().filter_map(Result::err) {
             tracing::debug!(%error, "can't look after media");
         }
@@ -57,19 +53,27 @@ async fn sweep(store: &Store) -> Result<(), DbError> {
 
 async fn garbage(store: Store, objects: Objects, faults: Faults) {
     loop {
-        match faults.within("media garbage", remove(&store, &objects)).await {
+        match remove_some(&store, &objects, &faults).await {
             // There may be more.
             Ok(removed) if removed > 0 => continue,
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "can't look for objects to remove"),
+            Err(error) => tracing::debug!(%error, "can't remove objects"),
         }
         tokio::time::sleep(PERIOD).await;
     }
 }
 
 /// Removes some objects; how many are gone.
-async fn remove(store: &Store, objects: &Objects) -> Result<usize, DbError> {
-    let taken = store.take_garbage(SOME).await?;
+async fn remove_some(store: &Store, objects: &Objects, faults: &Faults) -> Result<usize, DbError> {
+    let due = store.due_garbage(SOME).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    faults.within("media garbage", remove(store, objects, &due)).await
+}
+
+async fn remove(store: &Store, objects: &Objects, due: &[GarbageRow]) -> Result<usize, DbError> {
+    let taken = store.take_garbage(due).await?;
     let removals = stream::iter(taken).map(|row| remove_one(objects, row)).buffer_unordered(AT_ONCE);
     let gone: Vec<Id> = removals.filter_map(std::future::ready).collect().await;
     store.forget_garbage(&gone).await?;

@@ -1,6 +1,6 @@
 //! Takes parts of files and makes files of them: between database and objects, one step after the other, each of which can be the last.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::objects::{ObjectError, Objects};
 use crate::sniff;
 use crate::store::Store;
+use crate::store::lease::{PATIENCE, RENEWAL};
 use crate::store::media::File;
-use crate::store::part::{Begun, Ground, LEASE, Part};
+use crate::store::part::{Begun, Ground, Part};
 use crate::store::upload_end::{Completion, Finish};
 use crate::turns::Turns;
 use crate::upload::Place;
@@ -55,8 +56,13 @@ impl Uploader {
     }
 
     async fn write_part(&self, ground: &Ground, part: &Part, data: Vec<Bytes>) -> Result<i64, Error> {
-        // How long it takes is not a thing that tests move.
-        let began = Instant::now();
+        let written = self.write_object(ground, part, data);
+        let (content_id, digest) = self.while_renewed(ground.upload.id, ground.lease, written).await?;
+        self.store.advance(ground, part, &content_id, digest).await
+    }
+
+    /// Writes a part to the store of objects, and answers the store's own name for it and the running digest with it.
+    async fn write_object(&self, ground: &Ground, part: &Part, data: Vec<Bytes>) -> Result<(String, Vec<u8>), Error> {
         let upload = &ground.upload;
         let mut running = Running::stored(&upload.digest)?;
         let store_id = self.store_id(ground).await?;
@@ -67,12 +73,7 @@ impl Uploader {
             running.to_stored()
         });
         let (content_id, digest) = futures_util::future::join(put, digest).await;
-        let (content_id, digest) = (content_id?, digest?);
-        // The lease may have been somebody else's and mine again since.
-        if began.elapsed() > LEASE.to_std().unwrap_or(Duration::ZERO) {
-            return Err(Error::UploadBusy);
-        }
-        self.store.advance(ground, part, &content_id, digest).await
+        Ok((content_id?, digest?))
     }
 
     /// The store's own name for the upload, which is begun there with its first part.
@@ -88,16 +89,12 @@ impl Uploader {
     /// What has become of a part that could not be stored: another call with the same part may have been faster, or the upload has ended.
     async fn find_out(&self, ground: &Ground, part: &Part, error: Error) -> Result<i64, Error> {
         let upload = &ground.upload;
-        match error {
-            Error::UploadBusy | Error::Object(ObjectError::Missing | ObjectError::Damaged(_)) => {
-                if let Begun::Stored(offset) = self.store.begin_part(upload.id, upload.account_id, part).await? {
-                    return Ok(offset);
-                }
-                self.give_up(upload.id, ground.lease).await;
+        self.give_up(upload.id, ground.lease).await;
+        if let Error::UploadBusy | Error::Object(ObjectError::Missing | ObjectError::Damaged(_)) = error {
+            match self.store.begin_part(upload.id, upload.account_id, part).await? {
+                Begun::Stored(offset) => return Ok(offset),
+                Begun::Write(again) => self.give_up(upload.id, again.lease).await,
             }
-            // It may still come to be written: whoever has other bytes waits until the lease ends.
-            Error::Object(ObjectError::Unavailable(_)) => {}
-            _ => self.give_up(upload.id, ground.lease).await,
         }
         Err(damaged(error, upload.id))
     }
@@ -117,12 +114,19 @@ impl Uploader {
         if let Error::UploadDamaged(_) = error {
             self.store.fail_upload(&finish).await?;
         } else {
-            self.give_up(id, crate::store::part::COMPLETING).await;
+            self.give_up(id, finish.lease).await;
         }
         Err(error)
     }
 
     async fn finish(&self, finish: &Finish) -> Result<File, Error> {
+        let head = self.while_renewed(finish.upload.id, finish.lease, self.finish_object(finish)).await?;
+        let inline_type = sniff::inline_type(&finish.upload.content_type, &head);
+        self.store.complete(finish, &inline_type).await
+    }
+
+    /// Makes the object whole, and answers its first bytes.
+    async fn finish_object(&self, finish: &Finish) -> Result<Vec<u8>, Error> {
         let (upload, size) = (&finish.upload, finish.size_bytes.unsigned_abs());
         self.objects.finish(&upload.object_key, &upload.store_id, finish.parts.clone(), size).await?;
         let mut head = Vec::new();
@@ -130,8 +134,34 @@ impl Uploader {
         while let Some(piece) = pieces.next().await {
             head.extend_from_slice(&piece?);
         }
-        let inline_type = sniff::inline_type(&upload.content_type, &head);
-        self.store.complete(finish, &inline_type).await
+        Ok(head)
+    }
+
+    /// Works with the store of objects as long as the lease is renewed, and no longer.
+    async fn while_renewed<T>(
+        &self,
+        id: Id,
+        lease: Id,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            done = work => done,
+            lost = self.renew(id, lease) => Err(lost),
+        }
+    }
+
+    /// Renews a lease until it is lost.
+    async fn renew(&self, id: Id, lease: Id) -> Error {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let limit = PATIENCE.saturating_sub(renewed.elapsed());
+            match tokio::time::timeout(limit, self.store.renew_lease(id, lease)).await {
+                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(false)) | Err(_) => return Error::UploadBusy,
+                Ok(Err(error)) => tracing::warn!(%error, "a lease on an upload is not renewed"),
+            }
+        }
     }
 
     /// Gives a lease back. Where that fails, it ends by itself.

@@ -107,30 +107,6 @@ async fn k7_an_invitation_by_account_or_address_lets_in_once() {
 }
 
 #[tokio::test]
-async fn k7_an_invitation_follows_its_account_to_a_new_address() {
-    let world = World::shared().await;
-    let admin = world.admin().await;
-    let owner = Somebody::with_role(&world, &admin, "teacher").await;
-    let mut ada = world.sign_up("ada").await;
-    let course = owner.course(EnrolmentPolicy::Invitation, "").await;
-    invite(&owner, &course, &[], &[&ada.email]).await.unwrap();
-    eventually("ada is known", async || {
-        let other = owner.course(EnrolmentPolicy::Invitation, "").await;
-        invite(&owner, &other, &[&ada.account_id], &[]).await.ok()
-    })
-    .await;
-    let old = ada.email.clone();
-    crate::identity::feed::move_address(&world, &mut ada).await;
-    let open = eventually("the address is moved", async || {
-        let open = invitations(&owner, &course).await.unwrap();
-        (!open[0].account_id.is_empty()).then_some(open)
-    })
-    .await;
-    assert_eq!((open[0].account_id.clone(), open[0].email.as_str(), open.len()), (ada.account_id.clone(), "", 1));
-    assert_ne!(old, ada.email);
-}
-
-#[tokio::test]
 async fn k7_s06_a_code_lets_in_and_is_not_guessed() {
     let world = World::shared().await;
     let admin = world.admin().await;

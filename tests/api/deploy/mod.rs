@@ -4,6 +4,7 @@ mod clients;
 mod command;
 mod ephemeral;
 mod home;
+mod media;
 mod seed;
 mod settings;
 

@@ -2,7 +2,7 @@
 //! SQLite.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
@@ -26,18 +26,25 @@ pub struct Lone {
     process: Mutex<Process>,
     started: std::sync::Mutex<Started>,
     pub grounds: Option<Grounds>,
-    folder: tempfile::TempDir,
+    place: PathBuf,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Lone {
     pub async fn start(flags: &[&str]) -> Lone {
-        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = tempfile::tempdir().unwrap();
+        let lone = Lone::start_in(folder.path(), flags).await;
+        Lone { _folder: Some(folder), ..lone }
+    }
+
+    /// One with its data in `data` of this folder, where they may have been before and stay.
+    pub async fn start_in(place: &Path, flags: &[&str]) -> Lone {
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut arguments = vec!["--listen".to_owned(), listen.to_string()];
         let mut grounds = None;
         match Mode::of_this_run() {
             Mode::Embedded => {
-                let keep = folder.path().join("data").to_str().unwrap().to_owned();
+                let keep = place.join("data").to_str().unwrap().to_owned();
                 arguments.extend(["--ephemeral", "--exit-with-stdin", "--keep", &keep].map(str::to_owned));
                 arguments.extend(["--fleet-secret", FLEET_SECRET].map(str::to_owned));
                 arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -52,7 +59,7 @@ impl Lone {
         }
         let process = Process::start(&arguments).await;
         let started = process.started.clone().into();
-        Lone { listen, arguments, process: process.into(), started, grounds, folder }
+        Lone { listen, arguments, process: process.into(), started, grounds, place: place.to_owned(), _folder: None }
     }
 
     pub fn listen(&self) -> SocketAddr {
@@ -61,11 +68,16 @@ impl Lone {
 
     /// The data directory, where everything is in the process.
     pub fn data(&self) -> Option<PathBuf> {
-        self.grounds.is_none().then(|| self.folder.path().join("data"))
+        self.grounds.is_none().then(|| self.place.join("data"))
     }
 
     pub fn started(&self) -> Started {
         self.started.lock().unwrap().clone()
+    }
+
+    /// The process's number, which changes when it is started again.
+    pub async fn id(&self) -> u32 {
+        self.process.lock().await.id()
     }
 
     /// What the process tells of itself.
@@ -86,6 +98,23 @@ impl Lone {
         assert!(!status.success(), "{status:?}");
         *process = Process::start(&self.arguments).await;
         *self.started.lock().unwrap() = process.started.clone();
+    }
+
+    /// Stops the process wherever it is, without ending it, until [`go_on`](Self::go_on).
+    pub async fn halt(&self) {
+        let process = self.process.lock().await;
+        process.signal(Signal::STOP);
+        let threads = format!("/proc/{}/task", process.id());
+        super::eventually("every thread has stopped", async || {
+            let states = std::fs::read_dir(&threads).unwrap().flatten();
+            let mut states = states.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+            states.all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn go_on(&self) {
+        self.process.lock().await.signal(Signal::CONT);
     }
 
     /// Kills the process wherever it is, and starts it again.

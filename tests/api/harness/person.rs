@@ -187,6 +187,12 @@ impl World {
 
     /// An administrator, made as the machine's operator makes one.
     pub async fn admin(&self) -> Person {
+        let email = self.administrator().await;
+        self.sign_in(&email, PASSWORD).await
+    }
+
+    /// The address of an administrator who has not signed in.
+    pub async fn administrator(&self) -> String {
         let email = self.address("admin");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), PASSWORD).unwrap();
@@ -206,6 +212,6 @@ impl World {
         };
         let output = tokio::task::spawn_blocking(move || quartet(&command)).await.unwrap();
         assert!(output.status.success(), "admin create: {output:?}");
-        self.sign_in(&email, PASSWORD).await
+        email
     }
 }

@@ -1,7 +1,7 @@
 //! An installation as a test sees it: clients, mail, time and faults.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -87,6 +87,12 @@ impl World {
     pub async fn lone(flags: &[&str]) -> World {
         let stopwatch = Stopwatch::start();
         World::of(Arc::new(Installation::Lone(Lone::start(flags).await)), stopwatch)
+    }
+
+    /// The same with its data in a folder, where they may have been before and stay. On SQLite alone.
+    pub async fn lone_in(place: &Path, flags: &[&str]) -> World {
+        let stopwatch = Stopwatch::start();
+        World::of(Arc::new(Installation::Lone(Lone::start_in(place, flags).await)), stopwatch)
     }
 
     fn of(installation: Arc<Installation>, stopwatch: Stopwatch) -> World {
@@ -198,22 +204,6 @@ impl World {
 
     pub fn imports(&self) -> ImportServiceClient<Bearer> {
         self.anonymous().imports()
-    }
-
-    pub fn projects(&self) -> ProjectServiceClient<Bearer> {
-        self.anonymous().projects()
-    }
-
-    pub fn members(&self) -> ProjectMemberServiceClient<Bearer> {
-        self.anonymous().members()
-    }
-
-    pub fn uploads(&self) -> UploadServiceClient<Bearer> {
-        self.anonymous().uploads()
-    }
-
-    pub fn media(&self) -> MediaServiceClient<Bearer> {
-        self.anonymous().media()
     }
 
     /// What the processes tell of themselves; nothing where all of it runs in this very process.
@@ -386,7 +376,6 @@ impl Clients {
         ProjectMemberServiceClient::new(self.0.clone())
     }
 
-    /// The limits of a native client: a part of an upload is longer than what tonic takes by itself.
     pub fn uploads(&self) -> UploadServiceClient<Bearer> {
         UploadServiceClient::new(self.0.clone())
     }

@@ -7,7 +7,7 @@ mod claims;
 pub mod client;
 mod device;
 mod directory;
-mod email_change;
+pub mod email_change;
 pub mod erasure;
 pub mod feed;
 mod fields;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::http::link;
-use super::page::{Browser, Site};
+use super::page::{Browser, PATIENCE, Pages, Site};
 use super::{project, uploaded, video};
 use crate::harness::prelude::*;
+use crate::harness::within;
 
 /// A film of twenty seconds whose index stands at its end, behind so much that is not needed to play it.
 fn film() -> Vec<u8> {
@@ -222,6 +223,12 @@ for (const link of LINKS) {
 addEventListener('load', () => show('iframe', 'src', '/control'));
 "#;
 
+/// A page that shows these.
+fn framing(links: &[String]) -> (&'static str, Vec<u8>) {
+    let list = serde_json::to_string(links).unwrap();
+    ("text/html", format!("<!doctype html><body><script>const LINKS={list};{FRAMES}</script>").into_bytes())
+}
+
 #[tokio::test]
 async fn s52_of_forty_files_that_are_several_things_at_once_none_runs_a_script() {
     let Some(browser) = Browser::start().await else { return };
@@ -252,17 +259,12 @@ async fn s52_of_forty_files_that_are_several_things_at_once_none_runs_a_script()
     for link in &links {
         browser.open(link).await;
     }
-    let frames = Site::serve(|_| {
-        let list = serde_json::to_string(&links).unwrap();
-        let page = format!("<!doctype html><body><script>const LINKS={list};{FRAMES}</script>");
-        HashMap::from([("/".to_owned(), ("text/html", page.into_bytes())), control(traps.address)])
-    })
-    .await;
+    let frames = Site::serve(|_| HashMap::from([("/".to_owned(), framing(&links)), control(traps.address)])).await;
     browser.open(&frames.url("/")).await;
     assert_eq!(frames.report("framed ").await, "framed RAN control", "what ran in a page");
     browser.open(&traps.url("/control")).await;
     // The very same script, served as a page: it runs, and has the cookie of this host.
-    let tabs = eventually("the control runs in a tab", async || {
+    let tabs = within(PATIENCE, "the control runs in a tab", async || {
         let tabs = browser.tabs().await;
         tabs.iter().any(|(title, _)| title == "RAN control").then_some(tabs)
     })
@@ -270,10 +272,24 @@ async fn s52_of_forty_files_that_are_several_things_at_once_none_runs_a_script()
     let ran: Vec<&(String, String)> =
         tabs.iter().filter(|(title, url)| title.starts_with("RAN") && !url.ends_with("/control")).collect();
     assert!(ran.is_empty(), "what ran in a tab: {ran:?}");
-    let told = eventually("the control tells", async || {
+    let told = within(PATIENCE, "the control tells", async || {
         let told = traps.asked("/ran?");
         told.iter().any(|told| told.starts_with("/ran?control&canary")).then_some(told)
     })
     .await;
     assert!(told.iter().all(|told| told.starts_with("/ran?control")), "{told:?}");
+    // The same files, sent as what they say they are and nothing more, do run.
+    let bare = Site::serve(|_| {
+        let paths: Vec<String> = files.iter().map(|(name, ..)| format!("/{name}")).collect();
+        let mut pages: Pages =
+            files.into_iter().map(|(name, content_type, bytes)| (format!("/{name}"), (content_type, bytes))).collect();
+        pages.extend([("/".to_owned(), framing(&paths)), control(traps.address)]);
+        pages
+    })
+    .await;
+    browser.open(&bare.url("/")).await;
+    let ran = bare.report("framed ").await;
+    for name in ["html0", "svg0", "svg3", "xhtml0", "gif1", "js0", "js1", "pdf1"] {
+        assert!(ran.contains(&format!("RAN {name}")), "{name} is no trap: {ran}");
+    }
 }

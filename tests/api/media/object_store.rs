@@ -137,7 +137,7 @@ async fn f16_trouble_that_passes_is_noticed_by_nobody() {
     }
     // A download that breaks off again and again, and gets on each time.
     let media = bucket.files().await.remove(0);
-    bucket.proxy.trouble(Call::Read, Trouble::Torn, 20);
+    bucket.proxy.trouble(Call::Read, Trouble::Torn, 6);
     assert_eq!(bucket.downloaded(&media).await, bytes);
 }
 

@@ -6,15 +6,17 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::prelude::*;
-use crate::harness::wire;
+use crate::harness::within;
+
+/// A browser is a heavy program, and beside it all other tests run.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a site answers: type and content, by path.
-type Pages = HashMap<String, (&'static str, Vec<u8>)>;
+pub type Pages = HashMap<String, (&'static str, Vec<u8>)>;
 
 /// A site on an origin of its own. Pages tell what they find by `POST /report`; whatever else is asked for is remembered.
 pub struct Site {
@@ -53,7 +55,7 @@ impl Site {
 
     /// What a page has told that begins so.
     pub async fn report(&self, begin: &str) -> String {
-        eventually(&format!("a page tells `{begin}`"), async || {
+        within(PATIENCE, &format!("a page tells `{begin}`"), async || {
             let reports = self.reports.lock().unwrap();
             let failed = reports.iter().find(|report| report.starts_with("failed"));
             assert!(failed.is_none(), "a page: {failed:?}");
@@ -70,20 +72,10 @@ impl Site {
 }
 
 async fn answer(mut stream: TcpStream, pages: &Pages, reports: &Mutex<Vec<String>>, asked: &Mutex<Vec<String>>) {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
-    let (head, length) = loop {
-        let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
-        bytes.extend_from_slice(&buffer[..read]);
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-        if bytes.len() >= end + 4 + length {
-            break (String::from_utf8_lossy(&bytes[..end]).into_owned(), length);
-        }
-    };
+    let Some((head, body)) = message(&mut stream).await else { return };
     let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
     if target == "/report" {
-        reports.lock().unwrap().push(String::from_utf8_lossy(&bytes[bytes.len() - length..]).into_owned());
+        reports.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
     }
     asked.lock().unwrap().push(target.clone());
     let nothing = ("text/plain", Vec::new());
@@ -95,6 +87,9 @@ async fn answer(mut stream: TcpStream, pages: &Pages, reports: &Mutex<Vec<String
     let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
 }
 
+/// Starts a program that ends with its standard input, and takes along whatever it has started.
+const KEEPER: &str = r#""$0" "$@" </dev/null >/dev/null 2>&1 & cat >/dev/null; kill -9 0"#;
+
 /// A browser without a window, with a profile of its own.
 pub struct Browser {
     child: Child,
@@ -104,9 +99,7 @@ pub struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
@@ -119,7 +112,8 @@ impl Browser {
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
-        let child = Command::new(program)
+        let child = Command::new("sh")
+            .args(["-c", KEEPER, &program])
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio"])
             .args(["--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0"])
@@ -127,14 +121,14 @@ impl Browser {
             .arg("about:blank")
             // What it saves goes with the profile.
             .env("HOME", profile.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .expect("the browser does not start");
         let file = profile.path().join("DevToolsActivePort");
-        let port: u16 = eventually("the browser is there", async || {
+        let port: u16 = within(PATIENCE, "the browser is there", async || {
             std::fs::read_to_string(&file).ok()?.lines().next()?.parse().ok()
         })
         .await;
@@ -143,15 +137,40 @@ impl Browser {
 
     /// Opens a page in a tab of its own.
     pub async fn open(&self, url: &str) {
-        let answer = wire::send(self.control, "PUT", &format!("/json/new?{url}"), &[], b"").await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.ask("PUT", &format!("/json/new?{url}")).await;
     }
 
     /// Title and address of every tab.
     pub async fn tabs(&self) -> Vec<(String, String)> {
-        let answer = wire::send(self.control, "GET", "/json/list", &[], b"").await;
-        let tabs: Vec<serde_json::Value> = serde_json::from_slice(&answer.body).expect("no JSON");
+        let tabs: Vec<serde_json::Value> =
+            serde_json::from_slice(&self.ask("GET", "/json/list").await).expect("no JSON");
         let text = |tab: &serde_json::Value, name: &str| tab[name].as_str().unwrap_or_default().to_owned();
         tabs.iter().map(|tab| (text(tab, "title"), text(tab, "url"))).collect()
+    }
+
+    /// Asks the browser, which closes no connection by itself.
+    async fn ask(&self, method: &str, target: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.control).await.unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n\r\n", self.control);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (head, body) = message(&mut stream).await.expect("the browser does not answer");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body
+    }
+}
+
+/// A head, and the body that it announces.
+async fn message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let Ok(read @ 1..) = stream.read(&mut buffer).await else { return None };
+        bytes.extend_from_slice(&buffer[..read]);
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let announced = |line: &str| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok();
+        let length: usize = head.lines().find_map(announced).unwrap_or(0);
+        if bytes.len() >= end + 4 + length {
+            return Some((head, bytes[end + 4..end + 4 + length].to_vec()));
+        }
     }
 }

@@ -90,3 +90,21 @@ async fn s54_a_watcher_who_is_removed_hears_no_more() {
     };
     assert_eq!((ended.code, ended.reason.as_str()), (Code::NotFound, "PROJECT_NOT_FOUND"));
 }
+
+#[tokio::test]
+async fn m6_a_cursor_of_what_is_not_kept_any_more_is_refused() {
+    let world = World::own().await;
+    let ada = world.sign_up("ada").await;
+    let project = project(&world, &ada, "Talks").await;
+    of_kind(&world, &ada, &project, MediaKind::Video, &noise(8, 100)).await;
+    world.move_clock(Duration::from_secs(31 * 24 * 3600)).await;
+    let ada = world.sign_in(&ada.email, &ada.password).await;
+    let watch = |after: i64| WatchMediaRequest { project_id: project.project_id.clone(), after };
+    let status =
+        eventually("what is a month old is gone", async || ada.media(&world).watch_media(watch(1)).await.err());
+    let error = refusal::<()>(Err(status.await));
+    assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "CURSOR_TOO_OLD"));
+    let mut stream = ada.media(&world).watch_media(watch(2)).await.unwrap().into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+    assert_eq!((first.events.len(), first.cursor), (0, 2));
+}

@@ -76,7 +76,7 @@ async fn m6_a_file_goes_up_in_parts_and_can_be_read_when_it_is_complete() {
     let upload = started(&world, &ada, video(&project.project_id, "../beach.mp4", &file)).await;
     assert_eq!(upload.part_size_bytes as usize, PART);
     assert_eq!((upload.state(), upload.offset_bytes, upload.size_bytes), (UploadState::Open, 0, file.len() as i64));
-    assert_eq!(open_uploads(&world, &ada, &project).await, [upload.upload_id.clone()]);
+    assert_eq!(open_uploads(&world, &ada, &project).await, std::slice::from_ref(&upload.upload_id));
 
     assert_eq!(put(&world, &ada, &upload, 0, &file[..PART]).await.unwrap(), PART as i64);
     assert_eq!(stands(&world, &ada, &upload).await.offset_bytes, PART as i64);
@@ -298,7 +298,7 @@ async fn m6_s32_uploads_are_for_who_may_upload_and_for_who_has_begun_them() {
         let abort = AbortUploadRequest { upload_id: upload.upload_id.clone() };
         assert_eq!(refusal(other.uploads(&world).abort_upload(abort).await).reason, "UPLOAD_NOT_FOUND");
     }
-    assert_eq!(open_uploads(&world, &ada, &project).await, [upload.upload_id.clone()]);
+    assert_eq!(open_uploads(&world, &ada, &project).await, std::slice::from_ref(&upload.upload_id));
     assert!(open_uploads(&world, &viewer, &project).await.is_empty());
     let list = ListUploadsRequest { project_id: project.project_id.clone(), ..Default::default() };
     assert_eq!(refusal(eve.uploads(&world).list_uploads(list).await).reason, "PROJECT_NOT_FOUND");

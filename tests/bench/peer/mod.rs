@@ -1,6 +1,7 @@
 //! The programs that Quartet stands beside or on.
 
 pub mod nginx;
+pub mod nginx_files;
 pub mod postgres;
 pub mod redis;
 

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod calls;
 pub mod courses;
 pub mod feed;
+pub mod files;
 pub mod gateway;
 pub mod import;
 pub mod search;

@@ -178,8 +178,7 @@ mod tests {
     #[test]
     fn s21_a_link_and_a_service_token_do_not_stand_in_for_one_another() {
         let (auth, clock, _folder) = auth();
-        let (link, _) =
-            auth.link("media", &claims(&clock, AUDIENCE), Id::new(&clock), false, 300).expect("a link");
+        let (link, _) = auth.link("media", &claims(&clock, AUDIENCE), Id::new(&clock), false, 300).expect("a link");
         assert_eq!(auth.verify_service(&link, "media").err(), Some(Refusal::Invalid));
         let token = auth.service_token("gateway", "media").expect("a token");
         assert_eq!(auth.verify_link(&token, "media").err(), Some(Refusal::Invalid));

@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const TRUSTED: Duration = Duration::from_secs(4);
 /// How long the store may take for a piece.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// The longest piece of a text.
+/// The longest piece: more than this nobody gets who may not read any more.
 const PIECE: usize = 256 * 1024;
 
 /// What somebody wants to read.
@@ -125,12 +125,12 @@ impl Downloads {
         range: Range<u64>,
         kept: K,
     ) -> Pieces {
-        // The header, a piece that waits, and room for the last word.
-        let (sender, receiver) = channel(3);
-        sender.send(Ok(Piece::Header(header))).await.ok();
-        if let (Ok(first), Ok(last)) = (sender.clone().try_reserve_owned(), sender.clone().try_reserve_owned()) {
+        // The header or a piece that waits, and room for the last word.
+        let (sender, receiver) = channel(2);
+        if let Ok(last) = sender.clone().try_reserve_owned() {
+            sender.send(Ok(Piece::Header(header))).await.ok();
             self.parts.tasks.spawn(async move {
-                pump.run(bytes, range.end - range.start, sender, first, last).await;
+                pump.run(bytes, range.end - range.start, sender, last).await;
                 drop(kept);
             });
         }
@@ -181,15 +181,7 @@ impl Pump {
         }
     }
 
-    async fn run(
-        mut self,
-        bytes: Bytestream,
-        length: u64,
-        sender: Sender<Word>,
-        first: OwnedPermit<Word>,
-        last: OwnedPermit<Word>,
-    ) {
-        drop(first);
+    async fn run(mut self, bytes: Bytestream, length: u64, sender: Sender<Word>, last: OwnedPermit<Word>) {
         let (auth, holder) = (self.auth.clone(), self.holder.clone());
         let session_ends = async move {
             match holder {
@@ -208,18 +200,26 @@ impl Pump {
 
     /// Moves all bytes, or as many as the reader takes before it goes.
     async fn move_all(&mut self, mut bytes: Bytestream, mut left: u64, sender: &Sender<Word>) -> Result<(), Error> {
+        let mut piece = Bytes::new();
         while left > 0 {
             let Some(room) = self.room(sender).await? else { return Ok(()) };
-            let piece = match tokio::time::timeout(PATIENCE, bytes.next()).await {
-                Ok(Some(Ok(piece))) => piece,
-                Ok(Some(Err(error))) => return Err(self.broken(error).await),
-                Ok(None) => return Err(self.broken(ObjectError::Damaged("it ends too soon".into())).await),
-                Err(_) => return Err(too_slow().into()),
-            };
-            left = left.saturating_sub(piece.len() as u64);
-            room.send(Ok(Piece::Data(piece)));
+            while piece.is_empty() {
+                piece = self.next(&mut bytes).await?;
+            }
+            let next = piece.split_to(piece.len().min(PIECE));
+            left = left.saturating_sub(next.len() as u64);
+            room.send(Ok(Piece::Data(next)));
         }
         Ok(())
+    }
+
+    async fn next(&self, bytes: &mut Bytestream) -> Result<Bytes, Error> {
+        match tokio::time::timeout(PATIENCE, bytes.next()).await {
+            Ok(Some(Ok(piece))) => Ok(piece),
+            Ok(Some(Err(error))) => Err(self.broken(error).await),
+            Ok(None) => Err(self.broken(ObjectError::Damaged("it ends too soon".into())).await),
+            Err(_) => Err(too_slow().into()),
+        }
     }
 
     /// Waits until the reader has taken what it was sent; `None` when it has gone.

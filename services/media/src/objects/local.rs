@@ -1,22 +1,22 @@
 //! Objects in a folder of this machine: `uploads/<id>` while they grow, `objects/<aa>/<id>` once they are whole.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, IoSliceMut};
+use std::fs::{self, File};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use rustix::fs::{Advice, fadvise};
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
+use super::disk::{make_folder, off_runtime, piece, sync_folder, take};
 use super::key::id;
 use super::{Bytestream, ObjectError};
 
@@ -24,8 +24,6 @@ use super::{Bytestream, ObjectError};
 const PIECE: usize = 256 * 1024;
 /// How long a call waits for its turn, which another call for the same object has.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// How long the folder is waited for, which a process that ends may still have.
-const TAKING_OVER: Duration = Duration::from_secs(3);
 
 /// A folder of objects. No second process has it.
 #[derive(Clone)]
@@ -35,7 +33,8 @@ struct Inner {
     root: PathBuf,
     /// Whose turn it is with an object.
     turns: Mutex<HashMap<String, Weak<Turn<()>>>>,
-    _lock: File,
+    /// A file of the folder, locked for as long as it is open.
+    lock: File,
 }
 
 impl Directory {
@@ -48,7 +47,7 @@ impl Directory {
         let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(root.join("lock"));
         let lock = take(lock.with_context(what)?).await.with_context(what)?;
         sync_folder(root).with_context(what)?;
-        Ok(Directory(Arc::new(Inner { root: root.to_owned(), turns: Mutex::default(), _lock: lock })))
+        Ok(Directory(Arc::new(Inner { root: root.to_owned(), turns: Mutex::default(), lock })))
     }
 
     pub async fn begin(&self, key: &str) -> Result<(), ObjectError> {
@@ -109,13 +108,17 @@ impl Directory {
             }
             Ok(())
         })
-        .await
+        .await?;
+        match self.truth(ObjectError::Missing) {
+            ObjectError::Missing => Ok(()),
+            away => Err(away),
+        }
     }
 
     pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytestream, ObjectError> {
         let paths = self.paths(key)?;
         let end = range.end;
-        let file = off_runtime(move || {
+        let opened = off_runtime(move || {
             let file = File::open(&paths.whole)?;
             if file.metadata()?.len() < end {
                 return Err(ObjectError::Damaged("the file is too short".into()));
@@ -123,8 +126,8 @@ impl Directory {
             // The kernel reads ahead twice as far; that it can't is no harm.
             let _ = fadvise(&file, 0, None, Advice::Sequential);
             Ok(Arc::new(file))
-        })
-        .await?;
+        });
+        let file = opened.await.map_err(|error| self.truth(error))?;
         let pieces = stream::try_unfold((file, range), |(file, range)| async move {
             if range.is_empty() {
                 return Ok(None);
@@ -152,11 +155,25 @@ impl Directory {
         let paths = self.paths(key)?;
         let slow = |_| ObjectError::Unavailable("the disk is too slow".into());
         let turn = tokio::time::timeout(PATIENCE, self.turn(key)).await.map_err(slow)?;
-        off_runtime(move || {
+        let done = off_runtime(move || {
             let _turn = turn;
             work(&paths)
-        })
-        .await
+        });
+        done.await.map_err(|error| self.truth(error))
+    }
+
+    /// What is missing in a folder that is not the one that was opened, as when its disk is not mounted, is not lost.
+    fn truth(&self, error: ObjectError) -> ObjectError {
+        let is_here = || -> io::Result<bool> {
+            let (own, found) = (self.0.lock.metadata()?, fs::metadata(self.0.root.join("lock"))?);
+            Ok((own.dev(), own.ino()) == (found.dev(), found.ino()))
+        };
+        match error {
+            ObjectError::Missing if !is_here().unwrap_or(false) => {
+                ObjectError::Unavailable("the folder is not there".into())
+            }
+            error => error,
+        }
     }
 
     async fn turn(&self, key: &str) -> OwnedMutexGuard<()> {
@@ -200,67 +217,6 @@ impl Paths {
         sync_folder(&self.folder)?;
         Ok(())
     }
-}
-
-/// Reads a piece. What the kernel has in memory is taken on the spot; for the rest the disk is asked off the runtime's threads.
-async fn piece(file: &Arc<File>, at: u64, length: usize) -> Result<Bytes, ObjectError> {
-    let mut piece = vec![0; length];
-    let there = match preadv2(file, &mut [IoSliceMut::new(&mut piece)], at, ReadWriteFlags::NOWAIT) {
-        Ok(there) => there,
-        // Not all file systems can.
-        Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => 0,
-        Err(error) => return Err(io::Error::from(error).into()),
-    };
-    if there == length {
-        return Ok(piece.into());
-    }
-    let file = file.clone();
-    off_runtime(move || match file.read_exact_at(&mut piece[there..], at + there as u64) {
-        Ok(()) => Ok(piece.into()),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(ObjectError::Damaged("the file is too short".into()))
-        }
-        Err(error) => Err(error.into()),
-    })
-    .await
-}
-
-async fn off_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ObjectError> + Send + 'static,
-) -> Result<T, ObjectError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(ObjectError::Unavailable(error.to_string().into())),
-    }
-}
-
-/// Locks the folder's file for as long as it is open.
-async fn take(lock: File) -> anyhow::Result<File> {
-    let since = std::time::Instant::now();
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if since.elapsed() < TAKING_OVER => {
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-            Err(TryLockError::WouldBlock) => bail!("another process uses it"),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-    }
-}
-
-/// Whether the folder had to be made.
-fn make_folder(folder: &Path) -> io::Result<bool> {
-    if folder.is_dir() {
-        return Ok(false);
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    Ok(true)
-}
-
-/// Makes the names in a folder durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -352,6 +308,31 @@ mod tests {
         assert!(format!("{error:#}").ends_with("another process uses it"), "{error:#}");
         drop(first);
         Directory::open(&root).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn f16_what_is_in_a_folder_that_is_away_is_not_lost() {
+        let (folder, directory) = directory().await;
+        let (here, away) = (folder.path().join("media"), folder.path().join("away"));
+        directory.begin(KEY).await.unwrap();
+        put(&directory, 0, b"some").await.unwrap();
+        fs::rename(&here, &away).unwrap();
+        for empty in [false, true] {
+            if empty {
+                // A mount point without its disk.
+                fs::create_dir(&here).unwrap();
+            }
+            assert!(matches!(put(&directory, 4, b"more").await, Err(ObjectError::Unavailable(_))));
+            assert!(matches!(directory.begin(KEY).await, Err(ObjectError::Unavailable(_))));
+            assert!(matches!(directory.finish(KEY, 4).await, Err(ObjectError::Unavailable(_))));
+            assert!(matches!(directory.remove(KEY).await, Err(ObjectError::Unavailable(_))));
+            assert!(matches!(read(&directory, 0..4).await, Err(ObjectError::Unavailable(_))));
+        }
+        fs::remove_dir(&here).unwrap();
+        fs::rename(&away, &here).unwrap();
+        put(&directory, 4, b"more").await.unwrap();
+        directory.finish(KEY, 8).await.unwrap();
+        assert_eq!(read(&directory, 0..8).await.unwrap(), b"somemore");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Where the bytes of files lie: in a folder or in a bucket. Objects are written once, under names that the server has made.
 
+mod disk;
 mod error;
 mod key;
 mod local;

@@ -29,18 +29,24 @@ pub struct GarbageRow {
 }
 
 impl Store {
-    /// Takes some objects that are due, the longest waiting first. Whoever else asks does not get them for a while, and if their remover
-    /// dies, somebody does.
-    pub async fn take_garbage(&self, limit: i64) -> Result<Vec<GarbageRow>, DbError> {
+    /// Some objects that are due, the longest waiting first.
+    pub async fn due_garbage(&self, limit: i64) -> Result<Vec<GarbageRow>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let due = garbage::table
+            .filter(garbage::due_time.le(self.now()))
+            .order((garbage::due_time, garbage::id))
+            .limit(limit);
+        on!(conn, |db| due.select(GarbageRow::as_select()).load(db).await)
+    }
+
+    /// Takes those of these objects that nobody else has taken. Whoever else asks does not get them for a while, and if their remover dies,
+    /// somebody does.
+    pub async fn take_garbage(&self, due: &[GarbageRow]) -> Result<Vec<GarbageRow>, DbError> {
         let now = self.now();
-        let due = self.due_garbage(now, limit).await?;
-        if due.is_empty() {
-            return Ok(Vec::new());
-        }
         self.db
             .transaction(async |conn| {
                 let mut taken = Vec::with_capacity(due.len());
-                for row in &due {
+                for row in due {
                     let same = garbage::table.filter(garbage::id.eq(row.id)).filter(garbage::due_time.eq(row.due_time));
                     let set = (
                         garbage::due_time.eq(now + pause(row.attempts)),
@@ -54,12 +60,6 @@ impl Store {
                 Ok(taken)
             })
             .await
-    }
-
-    async fn due_garbage(&self, now: Time, limit: i64) -> Result<Vec<GarbageRow>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let due = garbage::table.filter(garbage::due_time.le(now)).order((garbage::due_time, garbage::id)).limit(limit);
-        on!(conn, |db| due.select(GarbageRow::as_select()).load(db).await)
     }
 
     /// Forgets objects that are gone.

@@ -5,6 +5,7 @@ pub mod blob;
 mod erasure;
 pub mod event;
 pub mod garbage;
+pub mod lease;
 pub mod media;
 pub mod member;
 pub mod part;
@@ -23,6 +24,7 @@ use quartet_chassis::db::Db;
 use quartet_chassis::id::Id;
 
 use self::bell::Bells;
+use self::lease::Leases;
 use crate::config::Config;
 
 /// Media's database.
@@ -33,6 +35,7 @@ pub struct Store {
     limits: Limits,
     /// Tell the watchers of this process.
     bells: Bells,
+    leases: Leases,
 }
 
 /// How much there may be of what.
@@ -61,7 +64,7 @@ impl From<&Config> for Limits {
 
 impl Store {
     pub fn new(db: Db, clock: Clock, limits: Limits) -> Store {
-        Store { db, clock, limits, bells: Bells::default() }
+        Store { db, clock, limits, bells: Bells::default(), leases: Leases::default() }
     }
 
     /// The time that is written.

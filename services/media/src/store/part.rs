@@ -3,11 +3,7 @@
 //! A part is written between two transactions. The first takes a lease on the upload; the second moves the upload's offset, with the
 //! running digest, the quota and the part's row, and only if the lease and the offset are still what they were. So of all who write only one
 //! moves the upload, by any number of instances and whatever happens between.
-//!
-//! A lease is named after the bytes that it is for. Who writes the very same part shares it: the same bytes at the same place do each other
-//! no harm, and so whoever comes again after a crash need not wait for a lease to end that nobody holds.
 
-use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
@@ -15,6 +11,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::lease::lend;
 use super::project::{role_in, role_locked};
 use super::upload::{UploadRow, exceeded, locked, not_found};
 use super::{Store, usage};
@@ -23,24 +20,11 @@ use crate::project::Role;
 use crate::schema::{upload, upload_part};
 use crate::upload::Place;
 
-/// How long a lease holds. A store takes at most half of it to write a part, so that clocks may differ by the other half.
-pub const LEASE: TimeDelta = TimeDelta::seconds(90);
-/// The lease of those who complete an upload.
-pub const COMPLETING: Id = Id::MAX;
-
 /// A part as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     pub place: Place,
     pub sha256: [u8; 32],
-}
-
-impl Part {
-    fn lease(&self) -> Id {
-        let mut id = [0; 16];
-        id.copy_from_slice(&self.sha256[..16]);
-        Id::from_bytes(id)
-    }
 }
 
 /// What is to be done about a part.
@@ -62,7 +46,7 @@ pub struct Ground {
 impl Store {
     /// Takes the lease for a part, or finds that it is there.
     pub async fn begin_part(&self, id: Id, account: Id, part: &Part) -> Result<Begun, Error> {
-        let (now, lease) = (self.now(), part.lease());
+        let (now, lease) = (self.now(), self.new_id());
         self.db
             .transaction(async |conn| {
                 let row = locked(conn, id).await?.filter(|row| row.account_id == account);
@@ -83,7 +67,7 @@ impl Store {
                 shape.check(part.place)?;
                 let room = usage::fits(conn, &self.limits, &project, part.place.length).await?;
                 room.map_err(|quota| exceeded(role, quota))?;
-                if is_leased(&row, lease, now) {
+                if self.is_leased(&row, now) {
                     return Err(Error::UploadBusy);
                 }
                 lend(conn, id, lease, now).await?;
@@ -142,28 +126,6 @@ impl Store {
             })
             .await
     }
-
-    /// Gives a lease back that nothing came of.
-    pub async fn give_up_lease(&self, id: Id, lease: Id) -> Result<(), DbError> {
-        self.db.transaction(async |conn| unlend(conn, id, lease).await).await
-    }
-}
-
-/// Whether somebody else writes. A lease from a time that is yet to come far from now was given by a clock that has been put back.
-pub(super) fn is_leased(row: &UploadRow, lease: Id, now: Time) -> bool {
-    let held = row.lease_time.is_some_and(|until| until > now && until <= now + LEASE * 2);
-    held && row.lease_id.is_some_and(|holder| holder != lease)
-}
-
-pub(super) async fn lend(conn: &mut Conn, id: Id, lease: Id, now: Time) -> Result<(), DbError> {
-    let set = (upload::lease_id.eq(Some(lease)), upload::lease_time.eq(Some(now + LEASE)));
-    on!(conn, |db| diesel::update(upload::table.find(id)).set(set).execute(db).await).map(drop)
-}
-
-async fn unlend(conn: &mut Conn, id: Id, lease: Id) -> Result<(), DbError> {
-    let held = upload::table.find(id).filter(upload::lease_id.eq(lease));
-    let set = (upload::lease_id.eq(None::<Id>), upload::lease_time.eq(None::<Time>));
-    on!(conn, |db| diesel::update(held).set(set).execute(db).await).map(drop)
 }
 
 async fn part_in(conn: &mut Conn, id: Id, number: i32) -> Result<Option<(i32, Vec<u8>)>, DbError> {

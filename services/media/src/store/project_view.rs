@@ -102,7 +102,7 @@ async fn theirs(conn: &mut Conn, list: &ProjectList) -> Result<(Vec<(ProjectRow,
 
 async fn deleted(conn: &mut Conn, list: &ProjectList, now: Time) -> Result<(Vec<(ProjectRow, Role)>, i64), DbError> {
     let there = project::table.filter(project::owner_id.eq(list.account)).filter(project::purge_time.gt(now));
-    let all = there.clone().count();
+    let all = there.count();
     let count: i64 = on!(conn, |db| all.get_result(db).await)?;
     let page = there.filter(project::id.lt(list.after.unwrap_or(Id::MAX)));
     let page = page.order(project::id.desc()).limit(list.size + 1);

@@ -12,8 +12,9 @@ use quartet_proto::r#type::v1::ErrorReason;
 
 use super::blob::{self, BlobRow, Thrown, throw_away};
 use super::event::{EventKind, note};
+use super::lease::lend;
 use super::media::{File, MediaRow, file_in};
-use super::part::{COMPLETING, content_ids, is_leased, lend};
+use super::part::content_ids;
 use super::project::{self, ProjectRow};
 use super::upload::{UploadRow, locked, not_found, taken, with_sums};
 use super::{Store, usage};
@@ -41,12 +42,13 @@ pub struct Finish {
     pub sha256: [u8; 32],
     /// The store's own names for its parts, in their order.
     pub parts: Vec<String>,
+    pub lease: Id,
 }
 
 impl Store {
     /// Looks whether an upload can be completed, and keeps others from writing to it. `sha256` is what the file's digest has to be.
     pub async fn begin_completion(&self, id: Id, account: Id, sha256: Option<&[u8]>) -> Result<Completion, Error> {
-        let now = self.now();
+        let (now, lease) = (self.now(), self.new_id());
         let (project_id, begun) = self
             .db
             .transaction(async |conn| {
@@ -57,7 +59,10 @@ impl Store {
                     _ => {
                         row.open(now)?;
                         role.may(Role::Editor)?;
-                        begin(conn, &project, row, sha256, now).await?
+                        if self.is_leased(&row, now) {
+                            return Err(Error::UploadBusy);
+                        }
+                        begin(conn, &project, row, sha256, (lease, now)).await?
                     }
                 };
                 Ok::<_, Error>((project.id, begun))
@@ -81,7 +86,7 @@ impl Store {
                 }
                 row.open(now)?;
                 role.may(Role::Editor)?;
-                if row.lease_id != Some(COMPLETING) {
+                if row.lease_id != Some(finish.lease) {
                     return Err(Error::UploadBusy);
                 }
                 let blob_id = keep(conn, &project, &row, finish, inline_type, now).await?;
@@ -104,7 +109,7 @@ impl Store {
             .transaction(async |conn| {
                 let (project, _, row) = starters(conn, finish.upload.id, finish.upload.account_id).await?;
                 row.open(now)?;
-                if row.lease_id == Some(COMPLETING) {
+                if row.lease_id == Some(finish.lease) {
                     end(conn, &project, &row, UploadState::Failed, ErrorReason::MediaDamaged, now).await?;
                 }
                 Ok::<_, Error>(())
@@ -189,11 +194,8 @@ async fn begin(
     project: &ProjectRow,
     row: UploadRow,
     sha256: Option<&[u8]>,
-    now: Time,
+    (lease, now): (Id, Time),
 ) -> Result<Completion, Error> {
-    if is_leased(&row, COMPLETING, now) {
-        return Err(Error::UploadBusy);
-    }
     let size = row.size_bytes.unwrap_or(row.offset_bytes);
     if row.offset_bytes != size || size == 0 {
         return Err(Error::UploadIncomplete(row.offset_bytes));
@@ -204,12 +206,12 @@ async fn begin(
         end(conn, project, &row, UploadState::Failed, ErrorReason::DigestMismatch, now).await?;
         return Ok(Completion::Failed(Error::DigestMismatch));
     }
-    lend(conn, row.id, COMPLETING, now).await?;
+    lend(conn, row.id, lease, now).await?;
     // Nothing more comes behind what is completed.
     let ends = diesel::update(upload::table.find(row.id)).set(upload::size_bytes.eq(Some(size)));
     on!(conn, |db| ends.execute(db).await)?;
     let parts = content_ids(conn, row.id).await?;
-    Ok(Completion::Finish(Box::new(Finish { upload: row, size_bytes: size, sha256: found, parts })))
+    Ok(Completion::Finish(Box::new(Finish { upload: row, size_bytes: size, sha256: found, parts, lease })))
 }
 
 /// The file that an upload was completed to.

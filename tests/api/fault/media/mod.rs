@@ -1,6 +1,7 @@
 //! F-02: a process of media that ends in the middle of a commit. Every rpc of media that writes, at each of its commits, right before and
 //! right after: who gets no answer asks again, another instance where there is one, and what was meant to happen has happened once.
 
+mod lease;
 mod project;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,9 @@ const READS: [&str; 14] = [
     "UploadService/GetUpload",
     "UploadService/ListUploads",
 ];
+
+/// A little longer than a lease on an upload holds that nobody gives back.
+const LEASE: Duration = Duration::from_secs(61);
 
 type Run = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -91,6 +95,16 @@ impl Stage {
         if !refused.reason.is_empty() {
             return Err(refused);
         }
+        self.survive(person).await;
+        if self.world.is_fleet() {
+            // Sooner than whoever waits would see that nobody holds it.
+            self.world.move_clock(LEASE).await;
+        }
+        ask(self.world.as_token(&person.access_token)).await.map(Response::into_inner).map_err(Refusal::from)
+    }
+
+    /// Sees that the process has ended, and waits until its work is taken up.
+    async fn survive(&mut self, person: &Person) {
         self.crashed = true;
         match self.victim.take() {
             Some(mut victim) => {
@@ -101,7 +115,6 @@ impl Stage {
         }
         let me = async || person.accounts(&self.world).get_me(GetMeRequest {}).await.ok().map(drop);
         eventually("tokens count", me).await;
-        ask(self.world.as_token(&person.access_token)).await.map(Response::into_inner).map_err(Refusal::from)
     }
 
     /// Makes the crash come in the next call of an rpc, and answers the clients by which it has to be called.

@@ -1,0 +1,167 @@
+//! The power goes, and what the disk had at that moment is all there is.
+//!
+//! The data lie on a file system in a file. What is in that file has reached the block layer: a copy of it, made while the server is halted
+//! in the middle of its work and nothing has been unmounted, is what a cut of the power would leave.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::{downloaded, noise, project, put_all, sha256, started, uploaded, video};
+use crate::harness::prelude::*;
+
+/// A file system in a file, where this process may have one.
+struct Disk {
+    image: PathBuf,
+    place: PathBuf,
+    reaper: Child,
+}
+
+impl Disk {
+    fn make(folder: &Path) -> Option<Disk> {
+        let image = folder.join("image");
+        std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
+        Disk::mount(image, folder.join("disk"))
+    }
+
+    /// What would be left if the power went now.
+    fn cut(&self, folder: &Path) -> Disk {
+        let image = folder.join("cut");
+        run(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&image)).expect("no copy");
+        Disk::mount(image, folder.join("left")).expect("what is left can't be mounted")
+    }
+
+    fn mount(image: PathBuf, place: PathBuf) -> Option<Disk> {
+        std::fs::create_dir_all(&place).unwrap();
+        // The journal is written when somebody syncs, and else by nobody while the file is copied.
+        run(Command::new("mount").args(["-o", "loop,commit=600"]).arg(&image).arg(&place))?;
+        // However these tests end, it is unmounted.
+        let script = ["-c", "cat; umount -l -- \"$0\""];
+        let reaper = Command::new("sh").args(script).arg(&place).stdin(Stdio::piped()).spawn().unwrap();
+        Some(Disk { image, place, reaper })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(self.reaper.stdin.take());
+        let _ = self.reaper.wait();
+        let _ = std::fs::remove_file(&self.image);
+    }
+}
+
+fn run(command: &mut Command) -> Option<()> {
+    command.output().ok()?.status.success().then_some(())
+}
+
+/// A file that the server has said is there.
+#[derive(Clone)]
+struct Uploaded {
+    media_id: String,
+    digest: bytes::Bytes,
+    /// Whether it is not deleted again.
+    stays: bool,
+}
+
+/// What the server has said.
+#[derive(Default)]
+struct Told {
+    files: Vec<Uploaded>,
+    /// The upload under way, which bytes it has, and how far it is.
+    upload: Option<(UploadStatus, u64, usize)>,
+}
+
+const PART: usize = 8 << 20;
+
+/// Uploads files one after the other for as long as it is let, and notes what it is told.
+async fn upload(world: &World, ada: &Person, project: &str, told: &Mutex<Told>) {
+    for seed in 1.. {
+        let small = noise(seed, 50_000 + seed as usize % 7 * 30_000);
+        let media = uploaded(world, ada, video(project, "small.mp4", &small), &small).await;
+        let file = Uploaded { media_id: media.media_id, digest: sha256(&small), stays: true };
+        told.lock().unwrap().files.push(file);
+
+        let long = noise(seed + 1_000_000, PART + 1000);
+        let mut upload = started(world, ada, video(project, "long.mp4", &long)).await;
+        told.lock().unwrap().upload = Some((upload.clone(), seed + 1_000_000, 0));
+        let data = long[..PART].to_vec().into();
+        let asked = PutChunkRequest { upload_id: upload.upload_id.clone(), data, ..Default::default() };
+        ada.uploads(world).put_chunk(asked).await.unwrap();
+        upload.offset_bytes = PART as i64;
+        told.lock().unwrap().upload = Some((upload.clone(), seed + 1_000_000, PART));
+        let media = put_all(world, ada, &upload, &long).await;
+        {
+            let mut told = told.lock().unwrap();
+            told.upload = None;
+            told.files.push(Uploaded { media_id: media.media_id.clone(), digest: sha256(&long), stays: false });
+        }
+        // The disk is small.
+        let asked = DeleteMediaRequest { media_id: media.media_id.clone() };
+        ada.media(world).delete_media(asked).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f03_what_was_told_is_there_when_the_power_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    if std::env::var("QUARTET_TEST_MODE").as_deref() == Ok("fleet") {
+        // There the bytes are the bucket's and the rows PostgreSQL's.
+        return;
+    }
+    let Some(disk) = Disk::make(folder.path()) else {
+        eprintln!("left out: only root may make a disk in a file");
+        return;
+    };
+    let rounds = if std::env::var("QUARTET_TEST_LONG").is_ok() { 100 } else { 2 };
+    let world = Arc::new(World::lone_in(&disk.place, &[]).await);
+    let ada = world.sign_up("ada").await;
+    let project = project(&world, &ada, "Films").await.project_id;
+    let told = Arc::new(Mutex::new(Told::default()));
+    let uploading = tokio::spawn({
+        let (world, project, told) = (world.clone(), project.clone(), told.clone());
+        let ada = world.sign_in(&ada.email, PASSWORD).await;
+        async move { upload(&world, &ada, &project, &told).await }
+    });
+    for round in 0..rounds {
+        let before = told.lock().unwrap().files.len();
+        // Anywhere between two answers: the server is never waited for.
+        let more = async || (told.lock().unwrap().files.len() > before + round % 3).then_some(());
+        eventually("it goes on", more).await;
+        world.process().halt().await;
+        let (files, under_way) = {
+            let told = told.lock().unwrap();
+            (told.files.clone(), told.upload.clone())
+        };
+        let left = disk.cut(folder.path());
+        check(&left, &ada.email, &files, under_way).await;
+        world.process().go_on().await;
+    }
+    assert!(!uploading.is_finished(), "the uploads end too early");
+    uploading.abort();
+}
+
+/// Starts a server on what is left, and asks it for what was told.
+async fn check(left: &Disk, email: &str, files: &[Uploaded], under_way: Option<(UploadStatus, u64, usize)>) {
+    let world = World::lone_in(&left.place, &[]).await;
+    let ada = world.sign_in(email, PASSWORD).await;
+    for Uploaded { media_id, digest, stays } in files.iter().rev().take(12) {
+        let asked = GetMediaRequest { media_id: media_id.clone() };
+        match ada.media(&world).get_media(asked).await {
+            Ok(_) => assert_eq!(sha256(&downloaded(&world, &ada, media_id).await), *digest),
+            Err(status) => {
+                assert_eq!(Refusal::from(status).is(), (Code::NotFound, "MEDIA_NOT_FOUND"));
+                assert!(!stays, "a file is lost");
+            }
+        }
+    }
+    if let Some((mut upload, seed, offset)) = under_way {
+        let asked = GetUploadRequest { upload_id: upload.upload_id.clone() };
+        let status = ada.uploads(&world).get_upload(asked).await.unwrap().into_inner().upload.unwrap();
+        assert!(status.offset_bytes >= offset as i64, "{status:?}");
+        upload.offset_bytes = status.offset_bytes;
+        let bytes = noise(seed, PART + 1000);
+        let media = put_all(&world, &ada, &upload, &bytes).await;
+        assert_eq!(downloaded(&world, &ada, &media.media_id).await, bytes);
+    }
+}
