@@ -164,7 +164,12 @@ impl Fleet {
 
     /// Every process, identity's first.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.identities.iter().chain([&self.catalogue]).chain(&self.medias).chain(&self.messagings).chain([&self.gateway])
+        self.identities
+            .iter()
+            .chain([&self.catalogue])
+            .chain(&self.medias)
+            .chain(&self.messagings)
+            .chain([&self.gateway])
     }
 }
 

@@ -29,7 +29,12 @@ pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
         Task::Mail(wanted) => mail::print(options, &wanted).await,
         Task::Media { tool: Some(tool) } => media::run(tool, options).await,
         Task::Seed { yes } => seed::run(options, yes).await,
-        Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Messaging | Task::Gateway | Task::Config => {
+        Task::Identity
+        | Task::Catalogue
+        | Task::Media { tool: None }
+        | Task::Messaging
+        | Task::Gateway
+        | Task::Config => {
             anyhow::bail!("this is no command")
         }
     }
