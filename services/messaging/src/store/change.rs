@@ -9,7 +9,6 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::Store;
 use super::told::{self, Told};
 use crate::schema::{change, conversation, member};
 
@@ -123,10 +122,10 @@ pub async fn write(
 }
 
 impl What {
-    /// Whom it is about.
+    /// Whom it is about, as far as they are somebody.
     fn people(&self) -> Vec<Id> {
         match self {
-            What::Joined(ids) | What::Left(ids) => ids.clone(),
+            What::Joined(ids) | What::Left(ids) => ids.iter().copied().filter(|id| *id != Id::NIL).collect(),
             What::RoleChanged(id, _) => vec![*id],
             What::Sent(_) | What::Updated(_) | What::Deleted(_) | What::Renamed(_) => Vec::new(),
         }
@@ -174,17 +173,11 @@ impl ChangeRow {
 }
 
 fn list(ids: &[Id]) -> String {
-    serde_json::Value::from_iter(ids.iter().map(Id::to_string)).to_string()
+    let text = |id: &Id| if *id == Id::NIL { String::new() } else { id.to_string() };
+    serde_json::Value::from_iter(ids.iter().map(text)).to_string()
 }
 
-impl Store {
-    /// What has changed in a conversation behind a number, the oldest first, as it is told to those who take part.
-    pub async fn changes_behind(&self, conversation: Id, number: i64, limit: i64) -> Result<Vec<Told>, DbError> {
-        self.db.snapshot(async |conn| behind(conn, conversation, number, limit).await).await
-    }
-}
-
-/// The same within a snapshot, in which also rights can be asked for.
+/// What has changed in a conversation behind a number, the oldest first, as it is told to those who take part.
 pub async fn behind(conn: &mut Conn, conversation: Id, number: i64, limit: i64) -> Result<Vec<Told>, DbError> {
     let behind = change::table.filter(change::conversation_id.eq(conversation)).filter(change::number.gt(number));
     let behind = behind.order(change::number).limit(limit);
@@ -204,7 +197,7 @@ mod tests {
             What::Updated(2),
             What::Deleted(3),
             What::Joined(vec![one, other]),
-            What::Left(vec![one]),
+            What::Left(vec![one, Id::NIL]),
             What::RoleChanged(other, "OWNER".to_owned()),
             What::Renamed("[\"no\"] list".to_owned()),
         ];

@@ -124,7 +124,7 @@ pub async fn by_seq(
 /// The last message of each of some conversations, as somebody sees it who sees it.
 pub async fn last_of(conn: &mut Conn, viewer: Id, conversations: &[Id]) -> Result<HashMap<Id, MessageView>, DbError> {
     let last = message::table
-        .inner_join(conversation::table)
+        .inner_join(conversation::table.on(conversation::id.eq(message::conversation_id)))
         .filter(message::conversation_id.eq_any(conversations))
         .filter(message::seq.eq(conversation::last_seq));
     let rows: Vec<MessageRow> = on!(conn, |db| last.select(MessageRow::as_select()).load(db).await)?;

@@ -84,7 +84,8 @@ impl Told {
 
 /// Adds to changes of one conversation what is told of them.
 pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, DbError> {
-    let Some(conversation_id) = rows.first().map(|row| row.conversation_id) else { return Ok(Vec::new()) };
+    let [first, ..] = rows.as_slice() else { return Ok(Vec::new()) };
+    let conversation_id = first.conversation_id;
     let seqs: BTreeSet<i64> = rows.iter().map(|row| row.seq).filter(|seq| *seq != 0).collect();
     let messages = message_view::by_seq(conn, conversation_id, &seqs).await?;
     let about: BTreeSet<Id> = rows.iter().flat_map(about).map(|(id, _)| id).filter(|id| *id != Id::NIL).collect();
