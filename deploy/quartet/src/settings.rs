@@ -150,6 +150,7 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
     ("identity_failed_sign_ins_per_account", "1000000"),
     ("identity_failed_accounts_per_network", "0"),
     ("messaging_sends_per_minute", "0"),
+    ("messaging_starts_per_minute", "0"),
     ("gateway_connections_per_address", "10000"),
     ("gateway_mails_per_minute", "1000000"),
     ("gateway_calls_per_address", "8192"),

@@ -37,6 +37,16 @@ pub struct Config {
     )]
     pub sends_per_minute: u32,
 
+    /// How many conversations an account may start, or add people to, in a minute; 0 for any number
+    #[arg(
+        id = "messaging_starts_per_minute",
+        long = "messaging-starts-per-minute",
+        env = "QUARTET_MESSAGING_STARTS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 30
+    )]
+    pub starts_per_minute: u32,
+
     /// For how long a message can be edited by who wrote it; 0 for ever
     #[arg(
         id = "messaging_edit_hours",
