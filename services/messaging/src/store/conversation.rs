@@ -1,5 +1,7 @@
 //! Conversations: how they are started and named.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::accounts::hold::{self, Writer};
@@ -59,7 +61,7 @@ pub struct NewGroup<'a> {
 impl Store {
     /// Who of the people that are named is not the caller.
     pub async fn others(&self, caller: Id, persons: &[Person]) -> Result<Vec<Id>, Error> {
-        self.db.snapshot(async |conn| others(conn, caller, persons).await).await
+        self.db.snapshot(async |conn| Ok(without(caller, person::known(conn, caller, persons).await?))).await
     }
 
     /// Starts the conversation of two people, or answers it when there is one.
@@ -103,7 +105,7 @@ impl Store {
                 {
                     return Ok::<_, Error>((one(conn, made, caller).await?, Vec::new()));
                 }
-                let others = others(conn, caller, group.persons).await?;
+                let others = without(caller, person::found(conn, caller, group.persons).await?);
                 if others.is_empty() {
                     let mut fields = Fields::default();
                     fields.refuse("participants", "must name somebody other than the caller");
@@ -173,9 +175,8 @@ async fn writes(conn: &mut Conn, caller: Id) -> Result<(), Error> {
     Ok(())
 }
 
-async fn others(conn: &mut Conn, caller: Id, persons: &[Person]) -> Result<Vec<Id>, Error> {
-    let found = person::found(conn, caller, persons).await?;
-    Ok(found.into_iter().filter(|id| *id != caller).collect())
+fn without(caller: Id, people: BTreeSet<Id>) -> Vec<Id> {
+    people.into_iter().filter(|id| *id != caller).collect()
 }
 
 /// Lets the first people into a conversation. That it begins is no change of it.
