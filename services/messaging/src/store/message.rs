@@ -33,11 +33,17 @@ impl Store {
     /// Stores a message, or answers what was stored when it came first.
     pub async fn send_message(&self, conversation: Id, sender: Id, new: &New) -> Result<MessageView, Error> {
         let row = self.new_message(conversation, sender, new);
-        let sent = self.db.transaction(async |conn| insert(conn, row.clone(), new, sender).await).await;
+        let sent = self.db.transaction(async |conn| {
+            let sent = insert(conn, row.clone(), new, sender).await?;
+            self.note_push(conn, &sent.0).await?;
+            Ok::<_, Error>(sent)
+        });
+        let sent = sent.await;
         match sent {
             Ok((row, change)) => {
                 self.hub.publish(Told::of(change, MessageView::shared(row.clone())));
                 self.unindexed.notify_one();
+                self.wake_pushes();
                 Ok(MessageView::sent(row))
             }
             // A duplicate is caught and not looked for first: the same message may come twice at once.
@@ -69,18 +75,27 @@ impl Store {
         }
     }
 
+    /// What was stored when the message came first. It may be about to be committed: on SQLite that is seen, and waited for, by whoever writes.
     async fn sent_before(&self, sender: Id, again: &MessageRow) -> Result<MessageView, Error> {
-        let conn = &mut self.db.read().await?;
-        let first = message::table
-            .filter(message::sender_id.eq(sender))
-            .filter(message::client_message_id.eq(&again.client_message_id));
-        let first: MessageRow = on!(conn, |db| first.select(MessageRow::as_select()).first(db).await)?;
-        if first.request_hash != again.request_hash {
-            let mut fields = Fields::default();
-            fields.refuse("client_message_id", "was used for another message");
-            return Err(fields.into());
-        }
-        one(conn, sender, first).await.map_err(Error::from)
+        self.db
+            .transaction(async |conn| {
+                let first = message::table
+                    .filter(message::sender_id.eq(sender))
+                    .filter(message::client_message_id.eq(&again.client_message_id));
+                let first: Option<MessageRow> =
+                    on!(conn, |db| first.select(MessageRow::as_select()).first(db).await.optional())?;
+                let Some(first) = first else {
+                    let undone = "what came first was not committed".to_owned();
+                    return Err(DbError::Unavailable(undone).into());
+                };
+                if first.request_hash != again.request_hash {
+                    let mut fields = Fields::default();
+                    fields.refuse("client_message_id", "was used for another message");
+                    return Err(fields.into());
+                }
+                one(conn, sender, first).await.map_err(Error::from)
+            })
+            .await
     }
 
     /// Messages as somebody sees them who takes part; one more than asked for when others follow.
