@@ -1,5 +1,7 @@
 //! Everything in one process, on one data directory.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quartet_chassis::serve::{self, Health, Role};
 use quartet_chassis::telemetry;
 use quartet_chassis::upstream::Upstream;
@@ -21,6 +23,9 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         telemetry::metrics();
     }
     let parts = parts::embedded(&options, &home)?;
+    // Web Push works at once: its key hangs on the master key, and stays the same as that does.
+    let made = || URL_SAFE_NO_PAD.encode(parts.master.derive("web push")).into();
+    options.messaging.push.vapid_key.get_or_insert_with(made);
     let data = home.path().to_owned();
     let mut start = Start::new(options.listen(PORT), parts.clone(), Some(home)).await?;
 

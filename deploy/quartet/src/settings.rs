@@ -163,7 +163,7 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
 pub fn command() -> Command {
     let command = Task::augment_subcommands(Options::augment_args(Command::new("quartet")))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Accounts, movies, courses and files behind one port: everything in one process, or one role of a fleet")
+        .about("Accounts, movies, courses, files and conversations behind one port: everything in one process, or one role of a fleet")
         .after_help("Every setting is taken by every command, as a flag or from its variable.")
         .subcommand_required(false)
         .disable_help_subcommand(true);
@@ -177,7 +177,7 @@ fn hide_settings_of_tools(command: Command) -> Command {
     let hidden: Vec<_> = hidden.collect();
     command.mut_subcommands(|tool| match tool.get_name() {
         "identity" | "catalogue" | "messaging" | "gateway" => tool,
-        "media" => {
+        "media" | "push" => {
             let is_shown = |arg: &Arg| client::SHOWN.contains(&arg.get_id().as_str());
             let hidden: Vec<_> =
                 settings.iter().filter(|arg| !is_shown(arg)).map(|arg| arg.clone().hide(true)).collect();

@@ -19,6 +19,9 @@ pub enum Task {
     },
     /// Runs conversations, messages and pushes: one role of a fleet
     Messaging,
+    /// Tries the pushes of an account's devices
+    #[command(subcommand)]
+    Push(Push),
     /// Runs the public port: one role of a fleet
     Gateway,
     /// Brings databases up to this version. A fleet's roles wait for it
@@ -97,6 +100,16 @@ pub enum MediaTool {
     Put(Put),
     /// Downloads a file. Broken off, the same command goes on where it was
     Get(Get),
+}
+
+/// What can be done with pushes, as an account of a server that may be anywhere.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Push {
+    /// Sends a push to a device and prints what came of each step. Without a device: prints the account's devices
+    Test {
+        /// The device's id
+        device: Option<String>,
+    },
 }
 
 /// What to upload.

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::push::PushConfig;
+
 /// Messaging's settings.
 #[derive(clap::Args, Debug, Clone)]
 #[group(skip)]
@@ -66,4 +68,7 @@ pub struct Config {
         default_value_t = 0
     )]
     pub retention_days: u32,
+
+    #[command(flatten)]
+    pub push: PushConfig,
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use quartet_chassis::crypt::SealBroken;
 use quartet_chassis::db::DbError;
 use quartet_chassis::failure::{Failure, Fields};
+use quartet_chassis::outbox::OutboxError;
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::{Code, Status};
 
@@ -109,6 +111,21 @@ impl From<Failure> for Error {
 impl From<Fields> for Error {
     fn from(fields: Fields) -> Error {
         Error::Fields(fields.into())
+    }
+}
+
+impl From<SealBroken> for Error {
+    fn from(error: SealBroken) -> Error {
+        Error::Fields(Failure::internal("a device's target can't be sealed or opened", error))
+    }
+}
+
+impl From<OutboxError> for Error {
+    fn from(error: OutboxError) -> Error {
+        match error {
+            OutboxError::Db(error) => error.into(),
+            OutboxError::Seal(error) => error.into(),
+        }
     }
 }
 
