@@ -118,8 +118,8 @@ impl Stage {
         };
         if self.victim.is_none() {
             let identities: Vec<String> = self.world.direct("identity").iter().map(ToString::to_string).collect();
-            let command =
-                grounds.role("messaging", &[&["--identity-address", &identities.join(",")], &FLAGS[..]].concat());
+            // It has the flags of all the others.
+            let command = grounds.role("messaging", &["--identity-address", &identities.join(",")]);
             self.victim = Some(Process::start(&command).await);
         }
         let at = &self.victim.as_ref().unwrap().started;
