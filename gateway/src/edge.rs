@@ -113,7 +113,7 @@ impl Edge {
         let permit = self.enter()?;
         let client = self.shared.peers.behind(client, headers);
         let turn = client.begin_call()?;
-        let stream = method.has_stream_answer.then(|| client.begin_stream()).transpose()?;
+        let stream = (!method.is_unary).then(|| client.begin_stream()).transpose()?;
         if method.sends_mail {
             client.check_mail()?;
         }

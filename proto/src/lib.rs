@@ -16,6 +16,7 @@ pub mod catalogue {
 }
 
 pub mod media {
+    #[expect(clippy::large_enum_variant, reason = "a download's header comes once, and bytes are not copied for it")]
     pub mod v1 {
         tonic::include_proto!("quartet.media.v1");
     }

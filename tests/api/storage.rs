@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::db::{Conn, Db, DbError, Migrations};
+use quartet_chassis::faults::Faults;
 use quartet_chassis::on;
-use quartet_chassis::parts::Faults;
 use quartet_proto::control::v1::Fault;
 use tokio::sync::Barrier;
 

@@ -37,7 +37,7 @@ impl ClassList {
         let size = fields.take("page_size", page::size(page_size));
         let after = fields.take("page_token", decode(page_token, course_id));
         let (Some(size), Some(after)) = (size, after) else { return Err(fields) };
-        let (name, id, total) = after.unwrap_or_else(|| (String::new(), Id::from_bytes([0; 16]), None));
+        let (name, id, total) = after.unwrap_or_else(|| (String::new(), Id::NIL, None));
         Ok(ClassList { name, id, size, total, course_id: course_id.to_owned() })
     }
 

@@ -141,6 +141,14 @@ pub fn policy(number: i32) -> Result<EnrolmentPolicy, &'static str> {
     }
 }
 
+/// How a state is stored that students see.
+pub const PUBLISHED: &str = "PUBLISHED";
+
+/// The states, as they are stored, of what is listed for teachers, or for everybody else.
+pub fn listed_states(teaches: bool) -> &'static [&'static str] {
+    if teaches { &["DRAFT", PUBLISHED, "ARCHIVED"] } else { &[PUBLISHED] }
+}
+
 /// A state as it is stored: `DRAFT`.
 pub fn state_name(state: PublicationState) -> &'static str {
     state.as_str_name().trim_start_matches("PUBLICATION_STATE_")
@@ -148,7 +156,7 @@ pub fn state_name(state: PublicationState) -> &'static str {
 
 pub fn stored_state(name: &str) -> PublicationState {
     match name {
-        "PUBLISHED" => PublicationState::Published,
+        PUBLISHED => PublicationState::Published,
         "ARCHIVED" => PublicationState::Archived,
         _ => PublicationState::Draft,
     }
@@ -175,15 +183,6 @@ pub fn place(asked: i32, count: i32) -> Result<i32, String> {
         _ if (1..=count + 1).contains(&asked) => Ok(asked),
         _ => Err(format!("must be from 0 to {}", count + 1)),
     }
-}
-
-/// The state of a row that an etag names; one that was never made names none that there is.
-pub fn seen(etag: &str) -> Option<i64> {
-    (!etag.is_empty()).then(|| i64::from_str_radix(etag, 16).unwrap_or(-1))
-}
-
-pub fn etag(version: i64) -> String {
-    format!("{version:x}")
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 use std::io::{self, ErrorKind, Write};
 
 use quartet_chassis::failure::{Failure, Fields};
-use quartet_proto::catalogue::v1::{self, BlockType, EnrolmentPolicy, PublicationState};
+use quartet_proto::catalogue::v1::{self, EnrolmentPolicy, PublicationState};
 use quartet_proto::r#type::v1::ErrorReason;
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 
-use crate::block::{self, BlockPatch, NewBlock, check_type, kind_name};
+use crate::block::{self, BlockPatch, NewBlock, check_type, kind_name, stored_kind};
 use crate::course::{
     self, BLOCKS, DESCRIPTION, Entrance, NewCourse, SECTIONS, markdown, policy_name, state_name, stored_policy,
 };
@@ -197,8 +197,7 @@ fn read_section(file: &FileSection, index: usize, fields: &mut Fields) -> Option
 }
 
 fn read_block(file: &FileBlock, path: &str, fields: &mut Fields) -> Option<NewBlock> {
-    let kind = BlockType::from_str_name(&format!("BLOCK_TYPE_{}", file.r#type)).unwrap_or_default();
-    let kind = fields.take(&format!("{path}.type"), block::kind(kind.into()));
+    let kind = fields.take(&format!("{path}.type"), block::kind(stored_kind(&file.r#type).into()));
     let state = fields.take(&format!("{path}.state"), state(&file.state));
     let given = v1::ContentBlock {
         title: file.title.clone(),
@@ -232,6 +231,8 @@ fn policy(name: &str) -> Result<EnrolmentPolicy, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use quartet_proto::catalogue::v1::BlockType;
+
     use super::*;
     use crate::quiz::{Kind, Question};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use quartet_chassis::parts::Faults;
+use quartet_chassis::faults::Faults;
+use quartet_chassis::telemetry::Seldom;
 use tokio::time::timeout;
 
 use crate::store::Store;
@@ -11,9 +12,12 @@ use crate::store::Store;
 const PERIOD: Duration = Duration::from_secs(2);
 
 pub async fn run(store: Store, faults: Faults) {
+    let mut seldom = Seldom::default();
     loop {
-        if let Err(error) = store.remove_deleted(&faults).await {
-            tracing::debug!(%error, "deleted courses can't be removed");
+        if let Err(error) = store.remove_deleted(&faults).await
+            && seldom.again()
+        {
+            tracing::warn!(%error, "deleted courses can't be removed");
         }
         timeout(PERIOD, store.course_deleted()).await.ok();
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quartet_chassis::db::DbError;
+use quartet_chassis::telemetry::Seldom;
 
 use crate::api::watch;
 use crate::store::Store;
@@ -12,8 +13,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Finishes what was left over, and then looks for what other instances change.
 pub async fn run(store: Store) {
+    let mut seldom = Seldom::default();
     while let Err(error) = finish(&store).await {
-        tracing::warn!(%error, "can't look after the catalogue");
+        if seldom.again() {
+            tracing::warn!(%error, "can't look after the catalogue");
+        }
         tokio::time::sleep(PAUSE).await;
     }
     watch::look(store).await;

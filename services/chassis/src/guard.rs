@@ -27,8 +27,8 @@ use crate::deadline;
 use crate::ending::{End, ending};
 use crate::failure::Failure;
 use crate::id::Id;
-use crate::limits::{self, Room};
-use crate::message::one_message;
+use crate::limits::{self, Held, Room};
+use crate::message::{holder, one_message};
 use crate::parts::Parts;
 
 /// The header that carries the gateway's own token, beside which the client's address counts.
@@ -49,7 +49,7 @@ struct Inner {
     context: &'static str,
     methods: HashMap<&'static str, Method>,
     permits: Arc<Semaphore>,
-    /// For messages that are longer than others.
+    /// For messages that are not small.
     room: Room,
     parts: Parts,
 }
@@ -89,19 +89,13 @@ impl Guard {
         inner.admit(&method.rule.access, &mut request).await?;
         let mut end = if method.rule.is_unary() { None } else { inner.end(&request) };
         request.extensions_mut().insert(client);
-        let overloaded =
-            || Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress");
         let most = deadline::most(method.rule.is_unary(), method.message_limit);
         let limit = deadline::of(request.headers(), most).unwrap_or(Duration::MAX);
         // How long a call takes is not a thing that tests move.
         let began = Instant::now();
         let mut held = None;
         if method.rule.is_unary() {
-            // Whoever holds the message back holds no permit, and nothing that outlives the deadline.
-            let account = request.extensions().get::<Arc<Claims>>().map_or(Id::NIL, |claims| claims.sub);
-            let arriving = one_message(request, method.message_limit, inner.room.hold(account));
-            let arrived = tokio::time::timeout(limit, arriving).await;
-            (request, held) = arrived.map_err(|_| deadline::exceeded())??;
+            (request, held) = inner.receive(request, method.message_limit, limit).await?;
         }
         let permit = inner.permits.clone().try_acquire_owned().map_err(|_| overloaded())?;
 
@@ -130,13 +124,7 @@ impl Guard {
         match answer {
             Ok(answer) => {
                 let Ok(mut answer) = answer;
-                let failed = answer.headers().get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
-                if failed {
-                    method.failed.increment(1)
-                } else {
-                    method.answered.increment(1)
-                }
-                method.seconds.record(began.elapsed());
+                method.count(&answer, began.elapsed());
                 if let Some(end) = end.filter(|_| method.rule.server_streaming) {
                     answer = answer.map(|body| ending(body, end));
                 }
@@ -159,6 +147,17 @@ impl Method {
             failed: metrics::counter!("quartet_calls_total", "method" => path, "outcome" => "error"),
             seconds: metrics::histogram!("quartet_call_seconds", "method" => path),
         }
+    }
+
+    /// Counts an answer, which may be a refusal.
+    fn count(&self, answer: &Response<Body>, took: Duration) {
+        let failed = answer.headers().get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
+        if failed {
+            self.failed.increment(1)
+        } else {
+            self.answered.increment(1)
+        }
+        self.seconds.record(took);
     }
 }
 
@@ -215,6 +214,18 @@ impl Inner {
         Ok(())
     }
 
+    /// Waits for the message of a unary call. Whoever holds it back holds no permit, and nothing that outlives the deadline.
+    async fn receive(
+        &self,
+        request: Request<Body>,
+        most: usize,
+        limit: Duration,
+    ) -> Result<(Request<Body>, Option<Held>), Failure> {
+        let held = self.room.hold(holder(&request));
+        let arriving = one_message(request, most, held);
+        tokio::time::timeout(limit, arriving).await.map_err(|_| deadline::exceeded())?
+    }
+
     /// What ends a stream before it ends by itself: the end of the session that has opened it (S-15).
     fn end(&self, request: &Request<Body>) -> Option<End> {
         let claims = request.extensions().get::<Arc<Claims>>()?.clone();
@@ -235,6 +246,10 @@ impl Service<Request<Body>> for Guard {
         let answer = self.clone().answer(request);
         Box::pin(async move { Ok(answer.await.unwrap_or_else(|failure| Status::from(failure).into_http())) })
     }
+}
+
+fn overloaded() -> Failure {
+    Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many calls in progress")
 }
 
 /// Waits for the handler of a stream, unless the stream must end before.

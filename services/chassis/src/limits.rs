@@ -17,9 +17,9 @@ pub const LONGER: [(&str, usize); 2] = [
     ("/quartet.catalogue.v1.ImportService/ImportMovieFile", 17 << 20),
     ("/quartet.media.v1.UploadService/PutChunk", (16 << 20) + (64 << 10)),
 ];
-/// How much a process holds of longer messages, and of others that it collects.
+/// How much a process holds of messages that are not small, and of what else it collects.
 const ROOM: usize = 256 << 20;
-/// How much of it one account may have.
+/// How much of it one account may have, or an address where there is no account.
 const SHARE: usize = 64 << 20;
 
 /// The longest message of a request of this rpc.
@@ -64,13 +64,20 @@ impl Held {
         let mut taken = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by.get(&self.account).copied().unwrap_or_default();
         if taken.all + bytes > ROOM || own + bytes > SHARE {
-            let failure = Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many uploads at once");
+            let failure =
+                Failure::new(Code::ResourceExhausted, ErrorReason::Overloaded, "too many long messages at once");
             return Err(failure.retry_after(Duration::from_secs(1)));
         }
         taken.all += bytes;
         taken.by.insert(self.account, own + bytes);
         self.bytes += bytes;
         Ok(())
+    }
+
+    /// Gives back what is not needed of it.
+    pub fn shrink(&mut self, bytes: usize) {
+        drop(Held { room: self.room.clone(), account: self.account, bytes: self.bytes.saturating_sub(bytes) });
+        self.bytes = self.bytes.min(bytes);
     }
 
     /// Hands over what there is, to begin anew.
@@ -82,6 +89,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         let mut taken = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= self.bytes;
         if let Some(own) = taken.by.get_mut(&self.account) {
@@ -112,7 +122,11 @@ mod tests {
         assert!(late.grow(1).is_err());
         drop(whole);
         assert!(late.grow(1).is_ok() && other.grow(SHARE - 1).is_ok());
-        drop((held, late, other));
+        other.shrink(2 * SHARE);
+        other.shrink(1);
+        let mut more = room.hold(Id::NIL);
+        assert!(more.grow(SHARE - 1).is_ok() && more.grow(1).is_err());
+        drop((held, late, other, more));
         let taken = room.0.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!((taken.all, taken.by.len()), (0, 0));
     }

@@ -1,7 +1,8 @@
 //! The one message of a unary call, which is waited for before anything is done about it.
 
 use std::convert::Infallible;
-use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use futures_util::stream;
@@ -12,29 +13,51 @@ use quartet_proto::r#type::v1::ErrorReason;
 use tonic::Code;
 use tonic::body::Body;
 
+use crate::auth::Claims;
+use crate::caller::Client;
 use crate::failure::{Failure, Fields};
-use crate::limits::{Held, MESSAGE};
+use crate::id::Id;
+use crate::limits::Held;
 
 /// What gRPC puts before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
-/// Waits for the message, of at most `limit` bytes. One that may be longer than others takes room while it comes, and has it until that is
-/// dropped.
+/// Up to here a message takes no room: there are no more of them than calls.
+const SMALL: usize = 64 << 10;
+/// What a frame costs beside its bytes.
+const FRAME: usize = 256;
+
+/// Whose share of the room a message takes: the account's, or where there is none that of the address, of which an IPv6 client has a /64.
+pub(crate) fn holder(request: &Request<Body>) -> Id {
+    if let Some(claims) = request.extensions().get::<Arc<Claims>>() {
+        return claims.sub;
+    }
+    match request.extensions().get::<Client>().and_then(|client| client.address) {
+        None => Id::NIL,
+        Some(IpAddr::V4(address)) => Id::from_bytes(address.to_ipv6_mapped().octets()),
+        Some(IpAddr::V6(address)) => Id::from_bytes((address.to_bits() & (u128::MAX << 64)).to_be_bytes()),
+    }
+}
+
+/// Waits for the message, of at most `limit` bytes. One that is not small takes room while it comes, and has it until that is dropped: it
+/// need not end, and on some rpcs it needs no token.
 pub(crate) async fn one_message(
     request: Request<Body>,
     limit: usize,
     mut held: Held,
 ) -> Result<(Request<Body>, Option<Held>), Failure> {
     let (parts, mut body) = request.into_parts();
-    let (mut frames, mut length) = (Vec::new(), 0);
+    let (mut frames, mut length, mut weight, mut counted) = (Vec::new(), 0, 0, 0);
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
         length += data.len();
         if length > PREFIX + limit {
             return Err(too_large(limit));
         }
-        if limit > MESSAGE {
-            held.grow(data.len())?;
+        weight += data.len() + FRAME;
+        if weight > SMALL {
+            held.grow(weight - counted)?;
+            counted = weight;
         }
         frames.push(data);
     }
@@ -44,7 +67,7 @@ pub(crate) async fn one_message(
     // Frame by frame, as they came: nothing is copied together, and each is gone when it is read.
     let frames = stream::iter(frames.into_iter().map(|data| Ok::<_, Infallible>(Frame::data(data))));
     let request = Request::from_parts(parts, Body::new(StreamBody::new(frames)));
-    Ok((request, (limit > MESSAGE).then_some(held)))
+    Ok((request, (counted > 0).then_some(held)))
 }
 
 /// How long the message is, as its prefix says, which may be cut anywhere.
@@ -59,15 +82,58 @@ fn too_large(limit: usize) -> Failure {
 }
 
 /// A client that breaks off is not heard of again; this is for who counts.
-fn broken(_: &(impl Error + ?Sized)) -> Failure {
+fn broken() -> Failure {
     let mut fields = Fields::default();
     fields.refuse("request", "must arrive whole");
     fields.into()
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "what a test stands on must be there")]
 mod tests {
+    use crate::limits::{MESSAGE, Room};
+
     use super::*;
+
+    fn frames(length: usize, of: usize) -> Request<Body> {
+        let frames = (0..length / of).map(move |_| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0xff; of]))));
+        Request::new(Body::new(StreamBody::new(stream::iter(frames))))
+    }
+
+    #[tokio::test]
+    async fn s41_what_is_not_small_takes_room_whoever_sends_it() {
+        let room = Room::default();
+        let mut all = Vec::new();
+        let refused = loop {
+            match one_message(frames(4 << 20, 16 << 10), MESSAGE, room.hold(Id::NIL)).await {
+                Ok((_, held)) => all.push(held.expect("it takes room")),
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!((refused.reason, all.len()), (ErrorReason::Overloaded, 15));
+        // Small ones go on, and those of others; many tiny frames are not small.
+        let (_, held) = one_message(frames(1 << 10, 1 << 10), MESSAGE, room.hold(Id::NIL)).await.expect("it is small");
+        assert!(held.is_none());
+        assert!(one_message(frames(1 << 20, 1 << 10), MESSAGE, room.hold(Id::MAX)).await.is_ok());
+        let tiny = (64 << 20) / (FRAME + 1) + 1;
+        assert!(one_message(frames(tiny, 1), MESSAGE, room.hold(Id::from_bytes([1; 16]))).await.is_err());
+        all.clear();
+        assert!(one_message(frames(4 << 20, 16 << 10), MESSAGE, room.hold(Id::NIL)).await.is_ok());
+    }
+
+    #[test]
+    fn s41_without_an_account_an_address_has_the_share() {
+        let from = |address: &str| {
+            let mut request = Request::new(Body::empty());
+            let address = Some(address.parse().expect("an address"));
+            request.extensions_mut().insert(Client { address, user_agent: String::new(), request_id: String::new() });
+            holder(&request)
+        };
+        assert_ne!(from("192.0.2.1"), from("192.0.2.2"));
+        assert_eq!(from("2001:db8::1"), from("2001:db8::2"));
+        assert_ne!(from("2001:db8::1"), from("2001:db8:0:1::1"));
+        assert_eq!(holder(&Request::new(Body::empty())), Id::NIL);
+    }
 
     #[test]
     fn s40_a_length_is_read_wherever_its_bytes_are_cut() {

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -17,6 +17,24 @@ const BUCKETS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// How often what was measured is put into the histograms, whether somebody asks for them or not.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How often it is told that something still fails.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// When to tell of something that may fail each second: at once, and while it goes on, once a minute.
+#[derive(Debug, Default)]
+pub struct Seldom(Option<Instant>);
+
+impl Seldom {
+    /// Whether it is time to tell, which is then done.
+    pub fn again(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= AGAIN);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
 
 /// Begins to log: for people on a terminal, else as JSON. The first call in a process decides.
 pub fn log(filter: &str) {

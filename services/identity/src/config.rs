@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use clap::{ArgAction, Args, ValueEnum};
+use quartet_chassis::auth::LONGEST_LINK;
 use secrecy::SecretString;
 
 use crate::store::erasure::IDENTITY;
@@ -319,9 +320,14 @@ impl Config {
         TimeDelta::days(i64::from(self.session_days))
     }
 
-    /// How long a revocation of a token must be remembered: until the last one made before it has ended, also those for others.
-    pub fn revocation_life(&self) -> TimeDelta {
+    /// How long a key must be known that signs nothing any more: until the last token that it has signed has ended, also those for others.
+    pub fn key_life(&self) -> TimeDelta {
         self.access_token_life().max(LONGEST_LIFE) + TimeDelta::seconds(60)
+    }
+
+    /// How long a revocation must be remembered: until all that was made before it has ended, the links, too (S-54).
+    pub fn revocation_life(&self) -> TimeDelta {
+        self.key_life().max(TimeDelta::seconds(LONGEST_LINK + 60))
     }
 }
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use quartet_chassis::faults::Faults;
 use quartet_chassis::id::Id;
 use quartet_chassis::mail::Mailer;
-use quartet_chassis::parts::Faults;
 
 use crate::store::Store;
 use crate::store::erasure::ErasureRow;

@@ -45,7 +45,6 @@ pub enum Error {
     CursorTooOld,
     /// Nothing was taken for too long.
     ReaderTooSlow,
-    Overloaded,
     Object(ObjectError),
     Db(DbError),
 }
@@ -139,8 +138,6 @@ fn failure(error: Error) -> Failure {
         Error::ReaderTooSlow => {
             of(Code::Aborted, Reason::ReaderTooSlow, "nothing was taken for too long: go on where it broke off")
         }
-        Error::Overloaded => of(Code::ResourceExhausted, Reason::Overloaded, "too much of this is going on")
-            .retry_after(std::time::Duration::from_secs(1)),
         Error::Object(error) => error.into(),
         Error::Db(error) => error.into(),
     }

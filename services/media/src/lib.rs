@@ -41,6 +41,7 @@ use tonic::service::Routes;
 use self::api::media::MediaApi;
 use self::api::project::ProjectApi;
 use self::api::project_member::ProjectMemberApi;
+use self::api::streams::Streams;
 use self::api::upload::UploadApi;
 pub use self::config::{Config, StoreKind};
 use self::objects::Objects;
@@ -74,7 +75,7 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 /// Starts the service. A SQLite file is migrated first; a PostgreSQL database is migrated by a step of its own, see [`migrate`]. It
 /// follows the accounts of `identity`, which need not be there yet.
 pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow::Result<Service> {
-    let (db, store, objects, guard) = assemble(config, parts).await?;
+    let Assembled { db, store, objects, guard } = assemble(config, parts).await?;
     upkeep::start(&store, objects.clone(), parts);
     parts.spawn(Follower::new("media", db.clone(), store, identity, parts).run());
     parts.spawn(async move {
@@ -92,11 +93,18 @@ pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow
 
 /// Starts the service for a command: it answers calls and does nothing else.
 pub async fn start_idle(config: &Config, parts: &Parts) -> anyhow::Result<Guard> {
-    let (_, _, _, guard) = assemble(config, parts).await?;
-    Ok(guard)
+    Ok(assemble(config, parts).await?.guard)
 }
 
-async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, Objects, Guard)> {
+/// What the service consists of, before any of it does anything by itself.
+struct Assembled {
+    db: Db,
+    store: Store,
+    objects: Objects,
+    guard: Guard,
+}
+
+async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<Assembled> {
     let db = open(config, parts).await?;
     if db.is_sqlite() {
         db.migrate().await.context("can't migrate media's database")?;
@@ -108,11 +116,18 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, 
     let media = MediaServiceServer::new(MediaApi::new(store.clone(), objects.clone(), config, parts));
     let uploads = uploads(&store, &objects, parts);
     let routes = Routes::new(projects).add_service(members).add_service(media).add_service(uploads);
-    Ok((db, store, objects, Guard::new("media", routes, parts)?))
+    let guard = Guard::new("media", routes, parts)?;
+    Ok(Assembled { db, store, objects, guard })
 }
 
 fn uploads(store: &Store, objects: &Objects, parts: &Parts) -> UploadServiceServer<UploadApi> {
     let uploader = Uploader::new(store.clone(), objects.clone());
-    let api = UploadApi { store: store.clone(), uploader, tasks: parts.tasks.clone(), room: Room::default() };
+    let api = UploadApi {
+        store: store.clone(),
+        uploader,
+        tasks: parts.tasks.clone(),
+        room: Room::default(),
+        streams: Streams::default(),
+    };
     UploadServiceServer::new(api).max_decoding_message_size(limits::message(PUT_CHUNK))
 }

@@ -6,7 +6,7 @@ diesel::table! {
         owner_id -> Binary,
         name -> Text,
         media_count -> Integer,
-        /// What its files have, and what uploads have reserved.
+        /// What its files have, with what uploads under way have stored.
         size_bytes -> BigInt,
         /// The number of the last event in it.
         last_event -> BigInt,
@@ -44,8 +44,6 @@ diesel::table! {
         sha256 -> Binary,
         size_bytes -> BigInt,
         object_key -> Text,
-        /// Whether a browser may show it under the type.
-        inline_type -> Text,
         create_time -> Timestamp,
     }
 }
@@ -58,6 +56,8 @@ diesel::table! {
         name -> Text,
         kind -> Text,
         content_type -> Text,
+        /// The type under which a browser may show it; empty: none.
+        inline_type -> Text,
         uploader_id -> Nullable<Binary>,
         version -> BigInt,
         create_time -> Timestamp,

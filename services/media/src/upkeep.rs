@@ -6,8 +6,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use quartet_chassis::db::DbError;
+use quartet_chassis::faults::Faults;
 use quartet_chassis::id::Id;
-use quartet_chassis::parts::{Faults, Parts};
+use quartet_chassis::parts::Parts;
+use quartet_chassis::telemetry::Seldom;
 
 use crate::objects::Objects;
 use crate::store::Store;
@@ -15,9 +17,11 @@ use crate::store::garbage::GarbageRow;
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How many rows a turn takes …
+/// How many rows are taken at once …
 const SOME: i64 = 64;
-/// … and how many objects it removes at once.
+/// … how many times in a turn, while there are more …
+const TIMES: usize = 64;
+/// … and how many objects are removed at once.
 const AT_ONCE: usize = 8;
 
 /// Starts what goes on until the process stops. A store of objects that hangs holds up nothing else.
@@ -27,10 +31,13 @@ pub fn start(store: &Store, objects: Objects, parts: &Parts) {
 }
 
 async fn rows(store: Store, faults: Faults) {
+    let mut seldom = Seldom::default();
     loop {
         let results = [expire(&store).await, store.purge_projects(&faults).await, sweep(&store).await];
-        for error in results.into_iter().filter_map(Result::err) {
-            tracing::debug!(%error, "can't look after media");
+        if let Some(error) = results.into_iter().find_map(Result::err)
+            && seldom.again()
+        {
+            tracing::warn!(%error, "can't look after media");
         }
         tokio::time::sleep(PERIOD).await;
     }
@@ -38,7 +45,7 @@ async fn rows(store: Store, faults: Faults) {
 
 async fn expire(store: &Store) -> Result<(), DbError> {
     // One that can't be ended must not keep us from the rest of the turn.
-    for _ in 0..SOME {
+    for _ in 0..TIMES {
         if store.expire_uploads(SOME).await? == 0 {
             break;
         }
@@ -52,12 +59,14 @@ async fn sweep(store: &Store) -> Result<(), DbError> {
 }
 
 async fn garbage(store: Store, objects: Objects, faults: Faults) {
+    let mut seldom = Seldom::default();
     loop {
         match remove_some(&store, &objects, &faults).await {
             // There may be more.
             Ok(removed) if removed > 0 => continue,
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "can't remove objects"),
+            Err(error) if seldom.again() => tracing::warn!(%error, "can't remove objects"),
+            Err(_) => {}
         }
         tokio::time::sleep(PERIOD).await;
     }

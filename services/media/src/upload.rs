@@ -4,17 +4,15 @@ use quartet_chassis::failure::Fields;
 use quartet_proto::media::v1::{MediaKind, StartUploadRequest, UploadState};
 
 use crate::error::Error;
-use crate::given;
+use crate::given::{self, FILE_NAME};
 use crate::kind;
 
-/// The longest name of a file, in characters.
-const NAME: usize = 255;
 /// The longest type, in characters.
 const TYPE: usize = 127;
 /// How long a part is, where that makes no more of them than there may be.
 const PART: i64 = 8 << 20;
 /// How long it is at the most, and where nobody knows how long the file will be.
-pub const LONGEST_PART: i64 = 16 << 20;
+const LONGEST_PART: i64 = 16 << 20;
 /// The most parts of a file: as many as an object of S3 has.
 const PARTS: u64 = 10_000;
 /// The longest transcript: it is answered in one piece.
@@ -36,7 +34,7 @@ pub struct NewUpload {
 impl NewUpload {
     /// Reads the request's fields; what is wrong with them is noted. `most` is how long a file may be.
     pub fn read(request: &StartUploadRequest, most: i64, fields: &mut Fields) -> Option<NewUpload> {
-        let name = fields.take("name", given::name(&request.name, NAME));
+        let name = fields.take("name", given::name(&request.name, FILE_NAME));
         let kind = fields.take("kind", kind::stated(request.kind));
         let content_type = fields.take("content_type", content_type(&request.content_type));
         let most = kind.map_or(most, |kind| longest(kind, most));

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use quartet_chassis::deadline;
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::faults;
@@ -50,8 +50,7 @@ pub struct Pieces {
     offset: i64,
     /// How far the upload is.
     stored: i64,
-    collected: Vec<Bytes>,
-    length: usize,
+    collected: BytesMut,
     /// Room for what is collected.
     held: Held,
     /// The part that is being written.
@@ -125,8 +124,7 @@ impl Pieces {
             shape,
             offset,
             stored: row.offset_bytes,
-            collected: Vec::new(),
-            length: 0,
+            collected: BytesMut::new(),
             held,
             writing: None,
         }
@@ -148,27 +146,22 @@ impl Pieces {
     }
 
     /// Adds a piece; true when a part was complete with it.
-    async fn add(&mut self, mut data: Bytes) -> Result<bool, Error> {
+    async fn add(&mut self, data: Bytes) -> Result<bool, Error> {
         self.held.grow(data.len())?;
         let part = usize::try_from(self.shape.part_size).unwrap_or(usize::MAX);
-        let rest = data.split_off(data.len().min(part - self.length));
-        self.length += data.len();
-        self.collected.push(data);
-        if self.length < part {
+        let rest = gather(&mut self.collected, part, &data);
+        if self.collected.len() < part {
             return Ok(false);
         }
         self.write(false).await?;
-        self.length = rest.len();
-        if !rest.is_empty() {
-            // Counted with the part that it came with.
-            self.collected.push(rest);
-        }
+        // Counted with the part that it came with.
+        gather(&mut self.collected, part, rest);
         Ok(true)
     }
 
     /// Writes what stands at the end of a stream: a file's last part. Other parts come whole or not at all.
     async fn finish(&mut self, complete: bool) -> Result<(), Error> {
-        let length = i64::try_from(self.length).unwrap_or(i64::MAX);
+        let length = i64::try_from(self.collected.len()).unwrap_or(i64::MAX);
         if length > 0 {
             match self.shape.size_bytes {
                 None if complete => self.write(true).await?,
@@ -182,9 +175,9 @@ impl Pieces {
     /// Writes the collected part, once the one before is written.
     async fn write(&mut self, last: bool) -> Result<(), Error> {
         self.written().await?;
-        let length = i64::try_from(std::mem::take(&mut self.length)).unwrap_or(i64::MAX);
+        let length = i64::try_from(self.collected.len()).unwrap_or(i64::MAX);
         let place = Place { offset: self.offset, length, last };
-        let (data, held) = (std::mem::take(&mut self.collected), self.held.split());
+        let (data, held) = (vec![std::mem::take(&mut self.collected).freeze()], self.held.split());
         let (uploader, upload, account) = (self.uploader.clone(), self.upload, self.account);
         self.offset += length;
         self.writing = Some(spawn(&self.tasks, async move {
@@ -202,6 +195,17 @@ impl Pieces {
         }
         Ok(())
     }
+}
+
+/// Adds to a part what it has room for, and answers the rest. It is copied: a piece is a slice of all that came with it, whatever that was,
+/// and would keep the whole of it.
+fn gather<'d>(collected: &mut BytesMut, part: usize, data: &'d [u8]) -> &'d [u8] {
+    if collected.is_empty() && !data.is_empty() {
+        collected.reserve(part);
+    }
+    let (fitting, rest) = data.split_at(data.len().min(part - collected.len()));
+    collected.extend_from_slice(fitting);
+    rest
 }
 
 /// Runs something to its end, even when the client goes away and this future is dropped.
@@ -252,5 +256,24 @@ impl From<Broken> for Status {
             Broken::Refused(error) => error.into(),
             Broken::Gone(status) => status,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s49_a_piece_keeps_nothing_of_what_came_with_it() {
+        let message = Bytes::from(vec![7; 4 << 20]);
+        let mut part = BytesMut::new();
+        for _ in 0..3 {
+            let piece = message.slice(100..101);
+            assert!(gather(&mut part, 4, &piece).is_empty());
+            drop(piece);
+            assert!(message.is_unique(), "the part holds the message");
+        }
+        assert_eq!(gather(&mut part, 4, &message[..3]), [7; 2]);
+        assert_eq!((&part[..], part.capacity()), (&[7; 4][..], 4));
     }
 }

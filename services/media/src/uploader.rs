@@ -40,6 +40,8 @@ impl Uploader {
         data: Vec<Bytes>,
         sha256: Option<Vec<u8>>,
     ) -> Result<i64, Error> {
+        // Whose turn it is, is for nobody else to take or to know.
+        self.store.check_starter(id, account).await?;
         let _turn = self.turns.take(id).ok_or(Error::UploadBusy)?;
         let (data, found) = off_runtime(move || (data.clone(), digest::of(&data))).await?;
         if sha256.is_some_and(|said| said != found) {
@@ -101,6 +103,7 @@ impl Uploader {
 
     /// Makes an upload a file. Again, it answers the same one. `sha256` is what the file's digest has to be.
     pub async fn complete(&self, id: Id, account: Id, sha256: Option<Vec<u8>>) -> Result<File, Error> {
+        self.store.check_starter(id, account).await?;
         let _turn = self.turns.take(id).ok_or(Error::UploadBusy)?;
         let finish = match self.store.begin_completion(id, account, sha256.as_deref()).await? {
             Completion::Done(file) => return Ok(*file),
@@ -120,9 +123,27 @@ impl Uploader {
     }
 
     async fn finish(&self, finish: &Finish) -> Result<File, Error> {
-        let head = self.while_renewed(finish.upload.id, finish.lease, self.finish_object(finish)).await?;
+        let looked = async { Ok((self.finish_object(finish).await?, self.lost(finish).await?)) };
+        let (head, lost) = self.while_renewed(finish.upload.id, finish.lease, looked).await?;
         let inline_type = sniff::inline_type(&finish.upload.content_type, &head);
-        self.store.complete(finish, &inline_type).await
+        self.store.complete(finish, &inline_type, lost.as_deref()).await
+    }
+
+    /// The object of the same bytes that the owner has already, where the store has lost it: then these take its place.
+    async fn lost(&self, finish: &Finish) -> Result<Option<String>, Error> {
+        let Some(key) = self.store.same_bytes(finish).await? else { return Ok(None) };
+        let size = finish.size_bytes.unsigned_abs();
+        let last = match self.objects.read(&key, size.saturating_sub(1)..size).await {
+            Ok(mut bytes) => bytes.next().await.transpose().map(drop),
+            Err(error) => Err(error),
+        };
+        match last {
+            Err(cause @ (ObjectError::Missing | ObjectError::Damaged(_))) => {
+                tracing::error!(%cause, upload_id = %finish.upload.id, "a file is damaged, and comes again");
+                Ok(Some(key))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Makes the object whole, and answers its first bytes.

@@ -51,10 +51,10 @@ fn requests(class: &Class, secret_course: &str) -> BTreeMap<&'static str, Vec<u8
     let (course_id, section_id) = (class.course.clone(), class.section.clone());
     let (block_id, quiz_id, account_id) = (class.lesson.clone(), class.quiz.clone(), class.student.id());
     let nothing = || NOTHING.to_owned();
-    let course = Some(Course { title: "New".into(), ..Default::default() });
+    let course = Course { title: "New".into(), ..Default::default() };
     let code = EnrolmentPolicy::Code.into();
-    let coded = Course { enrolment_policy: code, enrolment_code: "sesame-open".into(), ..course.clone().unwrap() };
-    let changed = Some(Course { course_id: course_id.clone(), ..course.unwrap() });
+    let coded = Course { enrolment_policy: code, enrolment_code: "sesame-open".into(), ..course.clone() };
+    let changed = Some(Course { course_id: course_id.clone(), ..course });
     let mask = |path: &str| Some(prost_types::FieldMask { paths: vec![path.to_owned()] });
     let state = PublicationState::Published.into();
     let section = Section { title: "New".into(), state, ..Default::default() };
@@ -120,7 +120,7 @@ fn requests(class: &Class, secret_course: &str) -> BTreeMap<&'static str, Vec<u8
 fn places(message: &MessageDescriptor, before: &[FieldDescriptor]) -> Vec<Vec<FieldDescriptor>> {
     let mut found = Vec::new();
     for field in message.fields() {
-        let here = [before, &[field.clone()]].concat();
+        let here = [before, std::slice::from_ref(&field)].concat();
         match field.kind() {
             Kind::String => found.push(here),
             Kind::Message(inner) => found.extend(places(&inner, &here)),

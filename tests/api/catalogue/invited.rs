@@ -109,7 +109,7 @@ async fn k7_s10_an_invitation_of_an_address_does_not_tell_whose_it_was() {
     let before = open(&owner, &courses[2]).await;
     move_address(&world, &mut ada).await;
     copied(&world, &ada).await;
-    assert_eq!(open(&owner, &courses[0]).await, [old.clone()], "to the owner nothing has changed");
+    assert_eq!(open(&owner, &courses[0]).await, std::slice::from_ref(&old), "to the owner nothing has changed");
     assert_eq!(open(&owner, &courses[2]).await, before);
 
     // It has followed her, and not the address.

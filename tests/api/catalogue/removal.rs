@@ -146,14 +146,9 @@ async fn k4_f02_a_deleted_course_is_removed_though_the_process_ends_in_the_middl
         if world.is_embedded() || world.fleet().is_none() {
             world.process().revive().await;
         } else {
-            let addresses: Vec<_> = world.direct("identity").iter().map(ToString::to_string).collect();
-            let fleet = world.fleet_mut();
-            let status = fleet.catalogue.ended(Duration::from_secs(10)).await.expect("it has not ended");
-            assert!(!status.success(), "{status:?}");
-            let listen = fleet.catalogue.started.listen.to_string();
-            let flags = ["--identity-address", &addresses.join(","), "--listen", &listen];
-            let command = fleet.grounds.role("catalogue", &flags);
-            fleet.catalogue = Process::start(&command).await;
+            let catalogue = &mut world.fleet_mut().catalogue;
+            catalogue.crashed().await;
+            catalogue.restart().await;
         }
         eventually("nothing of it is left", async || left_of(&world, &course).await.is_empty().then_some(())).await;
         eventually("the catalogue answers", async || {

@@ -5,8 +5,8 @@ use quartet_proto::control::v1::SetFaultRequest;
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 
 use super::{HEADER, import};
+use crate::harness::channel;
 use crate::harness::prelude::*;
-use crate::harness::{Process, channel};
 
 /// More than two steps' worth: a step writes a thousand movies anew.
 const MOVIES: i32 = 2_100;
@@ -36,13 +36,9 @@ impl Stage {
         if self.world.is_embedded() {
             return self.world.process().revive().await;
         }
-        let fleet = self.world.fleet_mut();
-        let ended = fleet.catalogue.ended(Duration::from_secs(10)).await.expect("it has not ended");
-        assert!(!ended.success(), "{ended:?}");
-        let listen = fleet.catalogue.started.listen.to_string();
-        let identities: Vec<String> = fleet.identities.iter().map(|one| one.started.listen.to_string()).collect();
-        let more = ["--identity-address", &identities.join(","), "--listen", &listen];
-        fleet.catalogue = Process::start(&fleet.grounds.role("catalogue", &more)).await;
+        let catalogue = &mut self.world.fleet_mut().catalogue;
+        catalogue.crashed().await;
+        catalogue.restart().await;
     }
 
     async fn rename(&self, token: &str, id: &str, name: &str) -> Result<Term, tonic::Status> {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::harness::prelude::*;
-use crate::harness::{Process, quartet};
+use crate::harness::{Process, promised, quartet};
 
 #[test]
 fn s60_an_ephemeral_server_listens_on_loopback_alone() {
@@ -27,7 +27,7 @@ async fn f12_an_ephemeral_server_leaves_nothing_behind() {
     assert!(data.join("identity.db").exists());
     let began = Instant::now();
     process.signal(rustix::process::Signal::TERM);
-    let status = process.ended(Duration::from_secs(10)).await;
+    let status = process.ended(promised(Duration::from_secs(10))).await;
     assert_eq!(status.and_then(|status| status.code()), Some(0), "after {:?}", began.elapsed());
     assert!(!data.exists());
 }

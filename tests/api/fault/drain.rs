@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tonic::codegen::Bytes;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Fleet, Postgres, Process, channel, raw};
+use crate::harness::{Clients, Fleet, Postgres, Process, channel, promised, raw};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An HTTP/2 SETTINGS frame without settings.
@@ -105,7 +105,7 @@ async fn ends_under_load(process: &mut Process, load: Load, slow: bool) {
     };
 
     process.signal(Signal::TERM);
-    let status = process.ended(Duration::from_secs(10)).await.expect("ended within ten seconds");
+    let status = process.ended(promised(Duration::from_secs(10))).await.expect("it has not ended");
     assert!(status.success(), "{status:?}");
     if let Some(sign_in) = sign_in {
         let refused = refusal(sign_in.await.unwrap());

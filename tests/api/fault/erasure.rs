@@ -6,7 +6,7 @@ use quartet_proto::control::v1::SetFaultRequest;
 use quartet_proto::control::v1::control_service_client::ControlServiceClient;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Process, channel, free_port};
+use crate::harness::{Clients, Process, channel};
 use crate::identity::erasure::{completed, copied};
 use crate::media::{sha256, video};
 
@@ -27,7 +27,7 @@ const STEPS: [(&str, &str); 10] = [
 /// An installation whose parts may end: one process, or identity and the others.
 struct Stage {
     world: World,
-    others: HashMap<&'static str, (Process, Vec<String>)>,
+    others: HashMap<&'static str, Process>,
 }
 
 impl Stage {
@@ -36,9 +36,8 @@ impl Stage {
         let mut others = HashMap::new();
         if let Some(grounds) = world.grounds() {
             for role in ["catalogue", "media"] {
-                let (identity, listen) = (world.gateway().to_string(), format!("127.0.0.1:{}", free_port()));
-                let command = grounds.role(role, &["--identity-address", &identity, "--listen", &listen]);
-                others.insert(role, (Process::start(&command).await, command));
+                let command = grounds.role(role, &["--identity-address", &world.gateway().to_string()]);
+                others.insert(role, Process::start(&command).await);
             }
         }
         Stage { world, others }
@@ -46,7 +45,7 @@ impl Stage {
 
     async fn aim(&self, fault: Fault, step: &str, context: &str) {
         match self.others.get(context) {
-            Some((process, _)) => {
+            Some(process) => {
                 let asked = SetFaultRequest { fault: fault.into(), failing: true, rpc: step.to_owned(), skip: 0 };
                 let mut control = ControlServiceClient::new(channel(process.started.control));
                 control.set_fault(asked).await.expect("the fault can't be set");
@@ -58,10 +57,9 @@ impl Stage {
     /// Waits for the crash and lets the process come back.
     async fn revive(&mut self, context: &str) {
         match self.others.get_mut(context) {
-            Some((process, command)) => {
-                let status = process.ended(Duration::from_secs(10)).await.expect("it has not ended");
-                assert!(!status.success(), "{status:?}");
-                *process = Process::start(command).await;
+            Some(process) => {
+                process.crashed().await;
+                process.restart().await;
             }
             None => {
                 self.world.process().revive().await;
@@ -73,7 +71,7 @@ impl Stage {
     /// A file about somebody, in a project of theirs.
     async fn upload(&self, person: &Person) {
         let at = match self.others.get("media") {
-            Some((process, _)) => channel(process.started.listen),
+            Some(process) => channel(process.started.listen),
             None => self.world.channel(),
         };
         let clients = Clients::new(at, Some(&person.access_token));

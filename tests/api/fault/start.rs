@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use crate::harness::prelude::*;
 use crate::harness::{
-    Grounds, OwnPostgres, Postgres, Process, World, free_port, gateway_flags, quartet, quartet_command, wire, within,
+    Grounds, OwnPostgres, Postgres, Process, World, free_port, gateway_flags, quartet, quartet_command, wire,
 };
 
 async fn is_ready(port: u16) -> Option<bool> {
@@ -48,12 +48,9 @@ async fn f22_roles_start_in_any_order_without_their_parts_and_are_ready_when_the
 
         grounds.redis.restart().await;
         postgres.act("start").await;
-        within(Duration::from_secs(10), "the gateway is ready", async || {
-            is_ready(ports[0]).await.filter(|ready| *ready)
-        })
-        .await;
+        eventually("the gateway is ready", async || is_ready(ports[0]).await.filter(|ready| *ready)).await;
         let clients = crate::harness::Clients::new(crate::harness::channel(gateway.parse().unwrap()), None);
-        within(Duration::from_secs(10), "calls go through", async || {
+        eventually("calls go through", async || {
             let asked =
                 SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into(), ..Default::default() };
             let refused = Refusal::from(clients.sessions().sign_in(asked).await.err()?);

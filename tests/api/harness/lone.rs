@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::fleet::{FLEET_SECRET, Grounds};
 use super::installation::{Mode, Started};
 use super::postgres::Postgres;
-use super::process::{Process, Traces, free_port};
+use super::process::{Process, Traces};
 use super::world::channel;
 
 /// As long as a worker of an outbox may be at a job (`LEASE` in the chassis), and a little more.
@@ -22,7 +22,6 @@ const LEASE: Duration = Duration::from_secs(61);
 /// The process, and what is left of it when it has ended.
 pub struct Lone {
     listen: SocketAddr,
-    arguments: Vec<String>,
     process: Mutex<Process>,
     started: std::sync::Mutex<Started>,
     pub grounds: Option<Grounds>,
@@ -39,8 +38,7 @@ impl Lone {
 
     /// One with its data in `data` of this folder, where they may have been before and stay.
     pub async fn start_in(place: &Path, flags: &[&str]) -> Lone {
-        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut arguments = vec!["--listen".to_owned(), listen.to_string()];
+        let mut arguments = Vec::new();
         let mut grounds = None;
         match Mode::of_this_run() {
             Mode::Embedded => {
@@ -52,14 +50,14 @@ impl Lone {
             Mode::Fleet => {
                 let made = Grounds::make(Postgres::of_this_run(), flags).await;
                 made.migrate().await;
-                let listen = arguments.clone();
-                arguments = made.role("identity", &[&listen[0], &listen[1]]);
+                arguments = made.role("identity", &[]);
                 grounds = Some(made);
             }
         }
         let process = Process::start(&arguments).await;
+        let listen = process.started.listen;
         let started = process.started.clone().into();
-        Lone { listen, arguments, process: process.into(), started, grounds, place: place.to_owned(), _folder: None }
+        Lone { listen, process: process.into(), started, grounds, place: place.to_owned(), _folder: None }
     }
 
     pub fn listen(&self) -> SocketAddr {
@@ -94,9 +92,8 @@ impl Lone {
     /// Waits for the end, which must be that of a crash, and starts the process again.
     pub async fn revive(&self) {
         let mut process = self.process.lock().await;
-        let status = process.ended(Duration::from_secs(10)).await.expect("it has not ended");
-        assert!(!status.success(), "{status:?}");
-        *process = Process::start(&self.arguments).await;
+        process.crashed().await;
+        process.restart().await;
         *self.started.lock().unwrap() = process.started.clone();
     }
 

@@ -5,6 +5,7 @@ mod database;
 mod embedded;
 mod fleet;
 mod installation;
+mod left_out;
 mod lone;
 pub mod mail;
 mod person;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 pub use self::certificate::{Authority, Pair};
 pub use self::database::DatabaseHome;
 pub use self::fleet::{Fleet, Grounds, gateway_flags};
+pub use self::left_out::left_out;
 pub use self::person::{PASSWORD, Person};
 pub use self::postgres::{OwnPostgres, Postgres};
 pub use self::process::{Output, Process, free_port, quartet, quartet_command};
@@ -64,6 +66,11 @@ pub fn repository(path: &str) -> PathBuf {
 pub fn unique() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// How long something may take that is promised within `limit`: that long on a quiet machine, five times as long beside other tests.
+pub fn promised(limit: Duration) -> Duration {
+    if std::env::var("QUARTET_TEST_QUIET").is_ok() { limit } else { limit * 5 }
 }
 
 /// Asks again and again until there is an answer, for thirty seconds at most.

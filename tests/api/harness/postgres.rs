@@ -83,10 +83,7 @@ impl OwnPostgres {
             .spawn()
             .expect("tests/postgres does not run");
         let server = Postgres { url: format!("postgres://postgres@127.0.0.1:{port}") };
-        super::within(std::time::Duration::from_secs(30), "PostgreSQL answers", async || {
-            server.try_run("postgres", "select 1").await.ok()
-        })
-        .await;
+        super::eventually("PostgreSQL answers", async || server.try_run("postgres", "select 1").await.ok()).await;
         OwnPostgres { server, folder, keeper }
     }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -56,8 +57,7 @@ pub struct Process {
     /// What it has written to its standard output.
     pub output: Log,
     child: Child,
-    /// Whether its data directory stays when it ends.
-    keeps: bool,
+    arguments: Vec<String>,
 }
 
 impl Process {
@@ -69,7 +69,12 @@ impl Process {
 
     /// Starts a role without waiting for it.
     pub fn spawn(arguments: &[String]) -> Starting {
-        let mut child = quartet_command(arguments).spawn().unwrap();
+        let mut arguments = arguments.to_vec();
+        if !arguments.iter().any(|argument| argument == "--listen") {
+            // A place that is still its own when it is started again.
+            arguments.extend(["--listen".to_owned(), format!("127.0.0.1:{}", free_port())]);
+        }
+        let mut child = quartet_command(&arguments).spawn().unwrap();
         let log = Log::keep(child.stderr.take().unwrap());
         let stdout = child.stdout.take().unwrap();
         let (tell, told) = mpsc::channel();
@@ -83,8 +88,12 @@ impl Process {
                 }
             }
         });
-        let keeps = arguments.iter().any(|argument| argument == "--keep");
-        Starting { child, told, log, output, keeps }
+        Starting { child, told, log, output, arguments }
+    }
+
+    /// Starts it again when it has ended: by the same command, at the same place.
+    pub async fn restart(&mut self) {
+        *self = Process::start(&self.arguments).await;
     }
 
     pub fn id(&self) -> u32 {
@@ -93,6 +102,18 @@ impl Process {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end, which must be that of a crash.
+    pub async fn crashed(&mut self) {
+        let status = self.ended(Duration::from_secs(30)).await.expect("it has not ended");
+        assert!(!status.success(), "{status:?}");
+    }
+
+    /// Kills it wherever it is.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.crashed().await;
     }
 
     /// Waits for the end, for `limit` at most.
@@ -117,7 +138,7 @@ impl Drop for Process {
     /// Takes along the temporary directory, which a process that is killed leaves behind.
     fn drop(&mut self) {
         end(&mut self.child);
-        if !self.keeps {
+        if !self.arguments.iter().any(|argument| argument == "--keep") {
             let _ = std::fs::remove_dir_all(&self.started.data);
         }
     }
@@ -146,15 +167,15 @@ pub struct Starting {
     told: mpsc::Receiver<Started>,
     log: Log,
     output: Log,
-    keeps: bool,
+    arguments: Vec<String>,
 }
 
 impl Starting {
     /// Waits for the line that says where it listens.
     pub fn ready(self) -> Process {
-        let Starting { mut child, told, log, output, keeps } = self;
+        let Starting { mut child, told, log, output, arguments } = self;
         match told.recv_timeout(Duration::from_secs(30)) {
-            Ok(started) => Process { started, log, output, child, keeps },
+            Ok(started) => Process { started, log, output, child, arguments },
             Err(_) => {
                 let status = child.try_wait().unwrap();
                 end(&mut child);
@@ -220,7 +241,15 @@ fn parse(line: &str) -> Option<Started> {
     })
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that is nobody else's, also while whoever listens there is away for a moment. It is below those that the system hands out to
+/// connections and to whoever asks for any port, and no other test of this run gets it.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 10_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Runs beside this one begin elsewhere.
+    let begin = std::process::id().wrapping_mul(331);
+    let next = || FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let mut ports = (0..COUNT).map(|_| u16::try_from(next()).unwrap());
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
 }

@@ -3,8 +3,8 @@
 use quartet_proto::identity::v1::erasure_service_client::ErasureServiceClient;
 use quartet_proto::identity::v1::profile_service_client::ProfileServiceClient;
 
+use crate::harness::Bearer;
 use crate::harness::prelude::*;
-use crate::harness::{Bearer, Process};
 use crate::identity::email_change::mail_about;
 use crate::identity::feed::{move_address, service};
 use crate::media::{project, uploaded, video};
@@ -216,20 +216,14 @@ async fn i16_a_context_that_was_down_when_it_was_asked_carries_it_out_afterwards
     }
     let ada = world.sign_up("ada").await;
     copied(&world, &ada).await;
-    let listen = world.fleet().unwrap().catalogue.started.listen;
-    world.fleet_mut().catalogue.signal(rustix::process::Signal::KILL);
-    world.fleet_mut().catalogue.ended(Duration::from_secs(10)).await.expect("it is dead");
+    world.fleet_mut().catalogue.kill().await;
 
     let begun = delete(&world, &ada).await;
     let told = look(&world, &begun).await.unwrap();
     assert!(told.contexts.iter().all(|one| !one.done), "{told:?}");
     assert_eq!(world.last_mail(&ada.email).await.subject, "Your account is being deleted");
 
-    let fleet = world.fleet().unwrap();
-    let identities: Vec<String> = fleet.identities.iter().map(|one| one.started.listen.to_string()).collect();
-    let more = ["--identity-address", &identities.join(","), "--listen", &listen.to_string()];
-    let command = fleet.grounds.role("catalogue", &more);
-    world.fleet_mut().catalogue = Process::start(&command).await;
+    world.fleet_mut().catalogue.restart().await;
     let told = completed(&world, &begun).await;
     assert_eq!(removed(&told, "catalogue", "account"), 1);
     assert_eq!(world.stored().await.traces(&ada.email, &ada.account_id), [""; 0]);

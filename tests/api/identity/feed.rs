@@ -12,11 +12,10 @@ use quartet_chassis::upstream::Upstream;
 use quartet_proto::identity::v1::account_feed_service_client::AccountFeedServiceClient;
 use quartet_proto::identity::v1::email_change_service_client::EmailChangeServiceClient;
 use quartet_proto::identity::v1::profile_service_client::ProfileServiceClient;
-use rustix::process::Signal;
 use tonic::{Status, Streaming};
 
 use crate::harness::prelude::*;
-use crate::harness::{Bearer, Process, within};
+use crate::harness::{Bearer, within};
 use crate::identity::erasure::delete;
 
 /// The way of a service to identity: the port of an instance, or the socket in the data directory.
@@ -233,30 +232,21 @@ async fn i16_a_context_that_was_away_catches_up_and_so_does_one_whose_identity_w
         assert_eq!(missed.iter().map(|change| change.email.as_str()).collect::<Vec<_>>(), [ada.email.as_str()]);
         return;
     }
-    kill(&mut world.fleet_mut().catalogue).await;
+    world.fleet_mut().catalogue.kill().await;
     move_address(&world, &mut ada).await;
     let bob = world.sign_up("bob").await;
     set_state(&world, &admin, &bob, AccountState::Suspended).await;
-    let identities: Vec<_> = world.direct("identity").iter().map(ToString::to_string).collect();
-    let fleet = world.fleet_mut();
-    let command = fleet.grounds.role("catalogue", &["--identity-address", &identities.join(",")]);
-    fleet.catalogue = Process::start(&command).await;
+    world.fleet_mut().catalogue.restart().await;
     catalogue_is_equal(&world).await;
 
     // The catalogue stays, and identity goes and comes back with something new in its database.
-    let fleet = world.fleet_mut();
-    for (process, listen) in fleet.identities.iter_mut().zip(&identities) {
-        kill(process).await;
-        *process = Process::start(&fleet.grounds.role("identity", &["--listen", listen])).await;
+    for process in &mut world.fleet_mut().identities {
+        process.kill().await;
+        process.restart().await;
     }
     eventually("somebody new", async || world.try_sign_in(&ada.email, PASSWORD).await.ok()).await;
     world.sign_up("carl").await;
     catalogue_is_equal(&world).await;
-}
-
-async fn kill(process: &mut Process) {
-    process.signal(Signal::KILL);
-    process.ended(Duration::from_secs(10)).await.expect("it is dead");
 }
 
 #[tokio::test]

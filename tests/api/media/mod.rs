@@ -27,6 +27,9 @@ mod transcript;
 mod upload;
 mod upload_stream;
 
+/// As long as a part of an upload is.
+pub const PART: usize = 8 << 20;
+
 /// A project of this person's.
 pub async fn project(world: &World, owner: &Person, name: &str) -> Project {
     let asked = CreateProjectRequest { name: name.to_owned(), ..Default::default() };

@@ -1,11 +1,10 @@
 //! Media while its bucket makes trouble.
 
-use super::{downloaded, noise, project, put_all, sha256, started, uploaded, video};
+use super::{PART, downloaded, noise, project, put_all, sha256, started, uploaded, video};
+use crate::harness::left_out;
 use crate::harness::prelude::*;
 use crate::harness::s3::S3;
 use crate::harness::s3_proxy::{Call, S3Proxy, Trouble};
-
-const PART: usize = 8 << 20;
 
 /// An installation whose bucket is behind a proxy.
 struct Bucket {
@@ -259,7 +258,7 @@ async fn i33_what_a_store_says_of_keys_and_signatures_reaches_nobody() {
 #[tokio::test]
 async fn f16_a_store_that_hangs_holds_a_call_for_less_than_its_lease() {
     if std::env::var("QUARTET_TEST_LONG").is_err() {
-        return;
+        return left_out("it takes a minute: `tests/run long`");
     }
     let bucket = Bucket::new().await;
     let bytes = noise(11, 1000);

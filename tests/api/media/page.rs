@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::prelude::*;
-use crate::harness::within;
+use crate::harness::{left_out, within};
 
 /// A browser is a heavy program, and beside it all other tests run.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -108,7 +108,7 @@ impl Browser {
     /// Starts Chromium. Without one there is nothing to test, which is said.
     pub async fn start() -> Option<Browser> {
         let Ok(program) = std::env::var("QUARTET_TEST_CHROMIUM") else {
-            eprintln!("no QUARTET_TEST_CHROMIUM: what needs a browser is left out");
+            left_out("there is no Chromium");
             return None;
         };
         let profile = tempfile::tempdir().unwrap();

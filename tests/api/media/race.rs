@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
-use rustix::process::Signal;
 
-use super::{downloaded, noise, project, sha256, started, video};
+use super::{PART, downloaded, noise, project, sha256, started, video};
+use crate::harness::Clients;
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Process};
-
-const PART: usize = 8 << 20;
 
 fn rounds(short: u64, long: u64) -> u64 {
     if std::env::var("QUARTET_TEST_LONG").is_ok() { long } else { short }
@@ -67,11 +64,17 @@ impl Writer {
 
 /// Looks all the time at what the project has: each file that is there is whole.
 async fn watch(world: &World, ada: &Person, project: &Project, file: &[u8], done: &AtomicBool) {
-    while !done.load(Ordering::Relaxed) {
+    loop {
+        // Once more when all are done: the last look sees the file.
+        let last = done.load(Ordering::Relaxed);
         let asked = ListMediaRequest { project_id: project.project_id.clone(), ..Default::default() };
-        let Ok(listed) = ada.media(world).list_media(asked).await else { continue };
-        for media in listed.into_inner().media {
+        let listed = ada.media(world).list_media(asked).await.expect("no list").into_inner().media;
+        assert!(!last || listed.len() == 1, "{listed:?}");
+        for media in listed {
             assert_eq!(downloaded(world, ada, &media.media_id).await, file, "half a file is seen");
+        }
+        if last {
+            return;
         }
         tokio::task::yield_now().await;
     }
@@ -175,14 +178,10 @@ async fn s55_m6_an_upload_that_is_given_up_while_many_write_leaves_nothing() {
 
 /// What kills media: the one process, or one instance after the other, each of which comes back at its place.
 async fn kill(world: &mut World, round: u64) {
-    if let Some(grounds) = world.grounds().cloned() {
-        let identities: Vec<String> = world.direct("identity").iter().map(ToString::to_string).collect();
-        let at = world.direct("media")[round as usize % 2].to_string();
-        let command = grounds.role("media", &["--identity-address", &identities.join(","), "--listen", &at]);
+    if world.is_fleet() {
         let victim = &mut world.fleet_mut().medias[round as usize % 2];
-        victim.signal(Signal::KILL);
-        victim.ended(Duration::from_secs(10)).await.expect("it lives");
-        *victim = Process::start(&command).await;
+        victim.kill().await;
+        victim.restart().await;
         // Sooner than the others would see that nobody has its leases.
         world.move_clock(Duration::from_secs(61)).await;
     } else {

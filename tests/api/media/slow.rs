@@ -1,5 +1,6 @@
 //! Downloads that take their time: readers who stop, and readers who lose their right on the way.
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -30,19 +31,31 @@ async fn stopped(world: &World, path: &str) -> TcpStream {
     stream
 }
 
-/// How many bytes still come until the other end closes, to one who reads as slowly as the asking is: 256 KiB each time.
+/// How many bytes still come until the other end closes, to one who reads so slowly that all of it would take twenty seconds.
 async fn rest(stream: TcpStream) -> usize {
     let (mut buffer, mut all) = (vec![0; 64 * 1024], 0);
     eventually("the connection is closed", async || {
-        for _ in 0..4 {
-            match stream.try_read(&mut buffer) {
-                Ok(0) => return Some(all),
-                Ok(length) => all += length,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(_) => return Some(all),
-            }
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return Some(all),
+            Ok(length) => all += length,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return Some(all),
         }
         None
+    })
+    .await
+}
+
+/// What a download ends with that is cut off. What cuts it off looks every two seconds, whether the reader reads or not; this one reads so
+/// slowly that all of it would take twenty.
+async fn cut_off(mut download: tonic::Streaming<DownloadResponse>) -> Refusal {
+    eventually("the download has ended", async || match download.message().await {
+        Ok(Some(_)) => {
+            tokio::time::sleep(Duration::from_millis(80)).await;
+            None
+        }
+        Ok(None) => panic!("it ends as if it were whole"),
+        Err(status) => Some(refusal::<()>(Err(status))),
     })
     .await
 }
@@ -59,14 +72,7 @@ async fn s54_a_download_under_way_ends_when_its_reader_is_removed() {
     assert!(by_grpc.message().await.unwrap().is_some());
 
     remove(&world, &ada, &project.project_id, &bob.account_id).await.unwrap();
-    // What ends it looks every two seconds, whether the reader reads or not.
-    let ended = eventually("the download has ended", async || match by_grpc.message().await {
-        // As slowly as the asking is.
-        Ok(Some(_)) => None,
-        Ok(None) => panic!("it ends as if it were whole"),
-        Err(status) => Some(refusal::<()>(Err(status))),
-    })
-    .await;
+    let ended = cut_off(by_grpc).await;
     assert_eq!((ended.code, ended.reason.as_str()), (Code::NotFound, "MEDIA_NOT_FOUND"));
     assert!(rest(by_http).await < LONG, "all of it has come");
 }
@@ -81,19 +87,14 @@ async fn s54_a_download_under_way_ends_with_its_session_by_token_and_by_link() {
     let mut by_grpc = ada.media(&world).download(asked).await.unwrap().into_inner();
     assert!(by_grpc.message().await.unwrap().is_some());
     ada.sessions(&world).sign_out(SignOutRequest::default()).await.unwrap();
-    let ended = eventually("the download has ended", async || match by_grpc.message().await {
-        Ok(Some(_)) => None,
-        Ok(None) => panic!("it ends as if it were whole"),
-        Err(status) => Some(refusal::<()>(Err(status))),
-    })
-    .await;
+    let ended = cut_off(by_grpc).await;
     assert_eq!((ended.code, ended.reason.as_str()), (Code::Unauthenticated, "SESSION_REVOKED"));
     assert!(rest(by_http).await < LONG, "all of it has come");
 }
 
 #[tokio::test]
 async fn s44_a_reader_who_takes_nothing_is_given_up_and_others_are_served() {
-    let world = World::with(&["--media-stall-seconds", "1", "--gateway-stall-seconds", "2"]).await;
+    let world = World::with(&["--media-stall-seconds", "5", "--gateway-stall-seconds", "6"]).await;
     let ada = world.sign_up("ada").await;
     let (_, media) = film(&world, &ada).await;
     let path = link(&world, &ada, &media).await;
@@ -104,7 +105,7 @@ async fn s44_a_reader_who_takes_nothing_is_given_up_and_others_are_served() {
     // Forty who hold what they can hold nobody up.
     let whole = super::downloaded(&world, &ada, &media.media_id).await;
     assert!(whole == noise(21, LONG), "other bytes");
-    for stream in stopped_ones {
+    let ends = stopped_ones.into_iter().map(async |stream| {
         // Closed by the other end while nothing is read here.
         eventually("the connection is given up", async || {
             let error = stream.take_error().unwrap();
@@ -113,5 +114,6 @@ async fn s44_a_reader_who_takes_nothing_is_given_up_and_others_are_served() {
         })
         .await;
         assert!(rest(stream).await < LONG, "all of it has come");
-    }
+    });
+    join_all(ends).await;
 }

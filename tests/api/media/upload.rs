@@ -1,11 +1,9 @@
 //! Uploads, part by part.
 
-use super::{downloaded, noise, project, put_all, sha256, started, uploaded, video};
+use super::{PART, downloaded, noise, project, put_all, sha256, started, uploaded, video};
 use crate::harness::prelude::*;
 
 /// How long a part is of most files.
-const PART: usize = 8 << 20;
-
 /// Puts a part.
 async fn put(world: &World, person: &Person, upload: &UploadStatus, at: usize, data: &[u8]) -> Result<i64, Refusal> {
     put_last(world, person, upload, at, data, false).await

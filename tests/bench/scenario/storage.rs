@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::db::{Conn, Db, DbError, Migrations};
+use quartet_chassis::faults::Faults;
 use quartet_chassis::on;
-use quartet_chassis::parts::Faults;
 
 use crate::peer::postgres::Postgres;
 use crate::report::{Bound, Report, figure, median};

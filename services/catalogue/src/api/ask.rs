@@ -1,12 +1,9 @@
-//! What requests have in common: ids, which are opaque, so that what is none names nothing; and keys.
+//! What requests have in common: ids, which are opaque, so that what is none names nothing.
 
 use quartet_chassis::caller::Caller;
 use quartet_chassis::id::Id;
 
 use crate::error::Error;
-
-/// The longest idempotency key, in characters.
-const KEY: usize = 64;
 
 pub fn course(id: &str) -> Result<Id, Error> {
     id.parse().map_err(|_| Error::CourseNotFound(id.to_owned()))
@@ -28,12 +25,4 @@ pub fn student(account_id: &str) -> Result<Id, Error> {
 /// The student that a request asks about; nobody named is the caller.
 pub fn whose(account_id: &str, caller: &Caller) -> Result<Id, Error> {
     if account_id.is_empty() { Ok(caller.account_id) } else { student(account_id) }
-}
-
-/// The key by which a request is known when it comes again; none is fine.
-pub fn key(key: String) -> Result<Option<String>, &'static str> {
-    if key.chars().count() > KEY || key.chars().any(char::is_control) {
-        return Err("must have at most 64 characters, and no control characters");
-    }
-    Ok((!key.is_empty()).then_some(key))
 }

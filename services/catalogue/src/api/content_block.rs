@@ -2,6 +2,7 @@
 
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::content_block_service_server::ContentBlockService;
@@ -10,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::ask;
 use super::section::{ids, position, token};
-use crate::course::{BLOCKS, etag, seen};
+use crate::course::BLOCKS;
 use crate::course_given;
 use crate::error::Error;
 use crate::right::{Asker, Right};
@@ -70,7 +71,7 @@ impl ContentBlockService for ContentBlockApi {
         let patch = course_given::block_patch(&given, &update_mask.unwrap_or_default().paths, &mut fields);
         fields.finish()?;
         let id = ask::block(&given.block_id)?;
-        let changed = self.store.update_block(id, seen(&given.etag), &patch, &asker).await?;
+        let changed = self.store.update_block(id, etag::version(&given.etag), &patch, &asker).await?;
         Ok(Response::new(UpdateBlockResponse { block: Some(told(changed, Right::Teacher)) }))
     }
 
@@ -80,7 +81,7 @@ impl ContentBlockService for ContentBlockApi {
     ) -> Result<Response<DeleteBlockResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let DeleteBlockRequest { block_id, etag } = request.into_inner();
-        self.store.delete_block(ask::block(&block_id)?, seen(&etag), &asker).await?;
+        self.store.delete_block(ask::block(&block_id)?, etag::version(&etag), &asker).await?;
         Ok(Response::new(DeleteBlockResponse {}))
     }
 
@@ -115,7 +116,7 @@ fn told(row: BlockRow, right: Right) -> ContentBlock {
         media_id: row.media_id,
         quiz,
         position: row.position,
-        etag: etag(row.version),
+        etag: etag::of(row.version),
         create_time: Some(timestamp(row.create_time)),
         update_time: Some(timestamp(row.update_time)),
     }

@@ -3,16 +3,18 @@
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::crypt::Tagger;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::course_service_server::CourseService;
 use quartet_proto::catalogue::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
-use super::ask::{self, key};
-use crate::course::{self, etag, policy_name, seen};
+use super::ask;
+use crate::course::{self, policy_name};
 use crate::course_file;
 use crate::course_given;
 use crate::error::Error;
@@ -37,7 +39,7 @@ impl CourseService for CourseApi {
         let caller = Caller::of(&request)?;
         let CreateCourseRequest { course, idempotency_key } = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.take("idempotency_key", key(idempotency_key));
+        let key = fields.take("idempotency_key", idempotency::key(idempotency_key));
         let new = course_given::new_course(&course.unwrap_or_default(), &mut fields);
         let (Some(key), Some(new), true) = (key, new, fields.is_empty()) else {
             return Err(Error::from(fields).into());
@@ -87,7 +89,7 @@ impl CourseService for CourseApi {
         let patch = course_given::course_patch(&given, &update_mask.unwrap_or_default().paths, &mut fields);
         fields.finish()?;
         let id = ask::course(&given.course_id)?;
-        let changed = self.store.update_course(id, seen(&given.etag), &patch, &asker).await?;
+        let changed = self.store.update_course(id, etag::version(&given.etag), &patch, &asker).await?;
         Ok(Response::new(UpdateCourseResponse { course: Some(changed.into()) }))
     }
 
@@ -97,7 +99,7 @@ impl CourseService for CourseApi {
     ) -> Result<Response<DeleteCourseResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let DeleteCourseRequest { course_id, etag } = request.into_inner();
-        self.store.delete_course(ask::course(&course_id)?, seen(&etag), &asker).await?;
+        self.store.delete_course(ask::course(&course_id)?, etag::version(&etag), &asker).await?;
         Ok(Response::new(DeleteCourseResponse {}))
     }
 
@@ -110,7 +112,8 @@ impl CourseService for CourseApi {
         let mut fields = Fields::default();
         let state = fields.take("state", course::state(state));
         let Some(state) = state else { return Err(Error::from(fields).into()) };
-        let changed = self.store.set_course_state(ask::course(&course_id)?, seen(&etag), state, &asker).await?;
+        let changed =
+            self.store.set_course_state(ask::course(&course_id)?, etag::version(&etag), state, &asker).await?;
         Ok(Response::new(SetCourseStateResponse { course: Some(changed.into()) }))
     }
 
@@ -197,7 +200,7 @@ impl From<CourseView> for Course {
             owner_name,
             section_count: i32::try_from(sections).unwrap_or(i32::MAX),
             block_count: i32::try_from(blocks).unwrap_or(i32::MAX),
-            etag: etag(row.version),
+            etag: etag::of(row.version),
             create_time: Some(timestamp(row.create_time)),
             update_time: Some(timestamp(row.update_time)),
         }

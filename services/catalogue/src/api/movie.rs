@@ -1,6 +1,7 @@
 //! `MovieService`.
 
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::page;
 use quartet_chassis::parts::Parts;
@@ -83,7 +84,7 @@ impl MovieService for MovieApi {
         let patch = given::movie_patch(&given, &paths, self.store.now().date(), &mut fields);
         fields.finish()?;
         let Ok(id) = given.movie_id.parse() else { return Err(Error::MovieNotFound(given.movie_id).into()) };
-        let written = self.store.update_movie(id, seen(&etag), &patch).await.map_err(Error::from)?;
+        let written = self.store.update_movie(id, etag::version(&etag), &patch).await.map_err(Error::from)?;
         Ok(Response::new(UpdateMovieResponse { movie: Some(movie(written, given.movie_id)?) }))
     }
 
@@ -93,7 +94,7 @@ impl MovieService for MovieApi {
     ) -> Result<Response<DeleteMovieResponse>, Status> {
         let DeleteMovieRequest { movie_id, etag } = request.into_inner();
         let Ok(id) = movie_id.parse() else { return Err(Error::MovieNotFound(movie_id).into()) };
-        let written = self.store.delete_movie(id, seen(&etag)).await.map_err(Error::from)?;
+        let written = self.store.delete_movie(id, etag::version(&etag)).await.map_err(Error::from)?;
         movie(written, movie_id)?;
         Ok(Response::new(DeleteMovieResponse {}))
     }
@@ -138,11 +139,6 @@ impl MovieService for MovieApi {
         }
         Ok(Response::new(watch::begin(&self.store, place, &self.parts)))
     }
-}
-
-/// The state of a movie that an etag names; one that was never made names none that there is.
-fn seen(etag: &str) -> Option<i64> {
-    (!etag.is_empty()).then(|| i64::from_str_radix(etag, 16).unwrap_or(-1))
 }
 
 /// What was written, or why nothing was.

@@ -4,12 +4,13 @@ use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::page;
 use quartet_proto::catalogue::v1::progress_service_server::ProgressService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::ask::{block, key, whose};
+use super::ask::{block, whose};
 use crate::course::markdown;
 use crate::error::Error;
 use crate::grading::Given;
@@ -60,7 +61,7 @@ impl ProgressService for ProgressApi {
         let caller = Caller::of(&request)?;
         let SubmitQuizRequest { block_id, answers, idempotency_key } = request.into_inner();
         let mut fields = Fields::default();
-        let key = fields.take("idempotency_key", key(idempotency_key)).flatten();
+        let key = fields.take("idempotency_key", idempotency::key(idempotency_key)).flatten();
         let given = given(answers, &mut fields);
         fields.finish()?;
         let (block, student) = (block(&block_id)?, caller.account_id);

@@ -2,6 +2,7 @@
 
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::page;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
 use super::ask;
-use crate::course::{SECTIONS, etag, seen};
+use crate::course::SECTIONS;
 use crate::course_given;
 use crate::error::Error;
 use crate::right::Asker;
@@ -78,7 +79,7 @@ impl SectionService for SectionApi {
         let patch = course_given::section_patch(&given, &update_mask.unwrap_or_default().paths, &mut fields);
         fields.finish()?;
         let id = ask::section(&given.section_id)?;
-        let changed = self.store.update_section(id, seen(&given.etag), &patch, &asker).await?;
+        let changed = self.store.update_section(id, etag::version(&given.etag), &patch, &asker).await?;
         Ok(Response::new(UpdateSectionResponse { section: Some(changed.into()) }))
     }
 
@@ -88,7 +89,7 @@ impl SectionService for SectionApi {
     ) -> Result<Response<DeleteSectionResponse>, Status> {
         let asker = Asker::from(&Caller::of(&request)?);
         let DeleteSectionRequest { section_id, etag } = request.into_inner();
-        self.store.delete_section(ask::section(&section_id)?, seen(&etag), &asker).await?;
+        self.store.delete_section(ask::section(&section_id)?, etag::version(&etag), &asker).await?;
         Ok(Response::new(DeleteSectionResponse {}))
     }
 
@@ -145,7 +146,7 @@ impl From<SectionRow> for Section {
             title: row.title,
             description: row.description,
             position: row.position,
-            etag: etag(row.version),
+            etag: etag::of(row.version),
             create_time: Some(timestamp(row.create_time)),
             update_time: Some(timestamp(row.update_time)),
         }

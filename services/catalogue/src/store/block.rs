@@ -12,7 +12,7 @@ use quartet_proto::catalogue::v1::{BlockType, PublicationState};
 
 use super::Store;
 use super::course::{CourseRow, fresh};
-use super::course_right::{right_in, right_locked};
+use super::course_right::{right_in, right_locked, share};
 use super::section::{section_in, section_taught};
 use crate::block::{BlockPatch, NewBlock, check_type, kind_name, stored_kind};
 use crate::course::{BLOCKS, place, state_name, stored_state};
@@ -193,11 +193,16 @@ pub async fn block_in(conn: &mut Conn, id: Id) -> Result<Option<BlockRow>, DbErr
 }
 
 /// The block, which stays as it is until the transaction ends. Locked after its course, by whoever locks both.
-pub async fn block_locked(conn: &mut Conn, id: Id) -> Result<Option<BlockRow>, DbError> {
+async fn block_locked(conn: &mut Conn, id: Id) -> Result<Option<BlockRow>, DbError> {
     let lock = diesel::update(content_block::table.find(id)).set(content_block::version.eq(content_block::version));
     let row: Option<BlockRow> =
         on!(conn, |db| lock.returning(BlockRow::as_returning()).get_result(db).await.optional())?;
     Ok(row)
+}
+
+/// Sees to it that nobody changes a block until the transaction ends.
+pub async fn share_block(conn: &mut Conn, id: Id) -> Result<(), DbError> {
+    share(conn, "select 1 from content_block where id = $1 for share", id).await
 }
 
 /// Whether somebody with this right in its course sees a block: a draft, or what is in one, only its teachers.

@@ -13,6 +13,7 @@ use super::Store;
 use super::block::BlockRow;
 use super::course_right::right_in;
 use super::section::{section_in, section_taught};
+use crate::course::listed_states;
 use crate::error::Error;
 use crate::right::{Asker, Right};
 use crate::schema::content_block;
@@ -42,7 +43,7 @@ impl Store {
         if !section.is_for(right) {
             return Err(missing());
         }
-        let states: &[&str] = if right.teaches() { &["DRAFT", "PUBLISHED", "ARCHIVED"] } else { &["PUBLISHED"] };
+        let states = listed_states(right.teaches());
         let seen = content_block::section_id.eq(section_id).and(content_block::state.eq_any(states));
         let seen = content_block::table.filter(seen.and(content_block::position.gt(after)));
         let query = seen.order(content_block::position).limit(size + 1);

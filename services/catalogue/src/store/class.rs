@@ -9,8 +9,8 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::course_right::right_in;
-use super::enrolment::{EnrolmentRow, Student, students, teaches};
+use super::course_right::{must_teach, right_in};
+use super::enrolment::{EnrolmentRow, Student, students};
 use super::work::{Column, columns};
 use crate::class::ClassList;
 use crate::error::Error;
@@ -36,14 +36,14 @@ impl Store {
     /// A part of a class, for a teacher: as many students as asked for, or fewer when there are many blocks.
     pub async fn class(&self, course: Id, asker: &Asker, list: &ClassList) -> Result<Class, Error> {
         let conn = &mut self.db.scan().await?;
-        teaches(right_in(conn, course, asker).await?, course)?;
+        must_teach(right_in(conn, course, asker).await?, course)?;
         Ok(part(conn, course, list).await?)
     }
 
     /// The same, and how many students there are in all: those of the time when the first part was read.
     pub async fn counted_class(&self, course: Id, asker: &Asker, list: &ClassList) -> Result<(Class, i64), Error> {
         let conn = &mut self.db.scan().await?;
-        teaches(right_in(conn, course, asker).await?, course)?;
+        must_teach(right_in(conn, course, asker).await?, course)?;
         let total = match list.total {
             Some(total) => total,
             None => count(conn, course).await?,

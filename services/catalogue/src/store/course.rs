@@ -12,7 +12,7 @@ use quartet_proto::catalogue::v1::{EnrolmentPolicy, PublicationState};
 
 use super::Store;
 use super::course_removal::mark_deleted;
-use super::course_right::{owned, right_in, right_locked, taught};
+use super::course_right::{must_see, owned, right_in, right_locked, taught};
 use super::course_view::{CourseView, views};
 use super::person::writer;
 use crate::course::{
@@ -177,8 +177,7 @@ impl Store {
         let now = self.now();
         self.db
             .transaction(async |conn| {
-                let found = right_locked(conn, id, asker).await?;
-                let (row, right) = found.filter(|(_, right)| right.sees()).ok_or_else(|| not_found(id))?;
+                let (row, right) = must_see(right_locked(conn, id, asker).await?, id)?;
                 let archives = asker.moderator && state == PublicationState::Archived;
                 if !right.teaches() && !archives {
                     return Err(Error::CourseRightMissing);

@@ -12,9 +12,8 @@ use quartet_chassis::on;
 use super::Store;
 use super::block::{BlockRow, Spot, insert_block};
 use super::course::{CourseRow, insert_course, one};
-use super::course_right::right_in;
+use super::course_right::{must_teach, right_in};
 use super::course_view::CourseView;
-use super::enrolment::teaches;
 use super::pieces::{Piece, Pieces};
 use super::section::{SectionRow, insert_section};
 use crate::block::NewBlock;
@@ -29,7 +28,7 @@ impl Store {
     pub async fn whole_course(&self, id: Id, asker: &Asker) -> Result<WholeCourse, Error> {
         self.db
             .snapshot(async |conn| {
-                let course = teaches(right_in(conn, id, asker).await?, id)?.as_given();
+                let course = must_teach(right_in(conn, id, asker).await?, id)?.as_given();
                 // Before any of it is read.
                 if length(conn, id).await? > SIZE {
                     return Err(Error::CourseFileTooLarge);

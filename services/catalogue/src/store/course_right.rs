@@ -1,12 +1,13 @@
 //! What somebody may do in a course, asked of the tables, in the transaction that then does it.
 
 use diesel::prelude::*;
+use diesel::sql_types::Binary;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::course::CourseRow;
+use super::course::{CourseRow, not_found};
 use super::course_removal::DELETED;
 use crate::error::Error;
 use crate::right::{Asker, Right, Ties};
@@ -34,22 +35,40 @@ pub async fn locked(conn: &mut Conn, id: Id) -> Result<Option<CourseRow>, DbErro
     on!(conn, |db| lock.returning(CourseRow::as_returning()).get_result(db).await.optional())
 }
 
-/// The course for a teacher of it, locked. What is not seen is not found, what is seen and not taught is refused.
+/// The course for a teacher of it, locked.
 pub async fn taught(conn: &mut Conn, id: Id, asker: &Asker) -> Result<CourseRow, Error> {
-    match right_locked(conn, id, asker).await? {
-        Some((course, right)) if right.teaches() => Ok(course),
-        Some((_, right)) if right.sees() => Err(Error::CourseRightMissing),
-        _ => Err(Error::CourseNotFound(id.to_string())),
-    }
+    must_teach(right_locked(conn, id, asker).await?, id)
 }
 
 /// The course for its owner, locked.
 pub async fn owned(conn: &mut Conn, id: Id, asker: &Asker) -> Result<CourseRow, Error> {
-    match right_locked(conn, id, asker).await? {
-        Some((course, right)) if right.owns() => Ok(course),
-        Some((_, right)) if right.sees() => Err(Error::CourseRightMissing),
-        _ => Err(Error::CourseNotFound(id.to_string())),
+    let (course, right) = must_see(right_locked(conn, id, asker).await?, id)?;
+    if right.owns() { Ok(course) } else { Err(Error::CourseRightMissing) }
+}
+
+/// What the asker may do in a course that nobody else changes until the transaction ends, though others may work in it, too.
+pub async fn right_shared(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
+    share(conn, "select 1 from course where id = $1 for share", id).await?;
+    right_in(conn, id, asker).await
+}
+
+/// Runs a statement that locks a row for sharing; SQLite's transactions come one after the other anyway.
+pub async fn share(conn: &mut Conn, statement: &'static str, id: Id) -> Result<(), DbError> {
+    if !matches!(conn, Conn::Postgres(_)) {
+        return Ok(());
     }
+    on!(conn, |db| diesel::sql_query(statement).bind::<Binary, _>(id).execute(db).await).map(drop)
+}
+
+/// A course that the asker sees: what is not seen is not found.
+pub fn must_see(found: Option<(CourseRow, Right)>, id: Id) -> Result<(CourseRow, Right), Error> {
+    found.filter(|(_, right)| right.sees()).ok_or_else(|| not_found(id))
+}
+
+/// A course that the asker teaches: what is seen and not taught is refused.
+pub fn must_teach(found: Option<(CourseRow, Right)>, id: Id) -> Result<CourseRow, Error> {
+    let (course, right) = must_see(found, id)?;
+    if right.teaches() { Ok(course) } else { Err(Error::CourseRightMissing) }
 }
 
 async fn with_right(

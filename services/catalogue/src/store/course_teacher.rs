@@ -11,12 +11,12 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::course::{CourseRow, not_found};
-use super::course_right::{owned, right_in, right_locked};
+use super::course::CourseRow;
+use super::course_right::{must_see, owned, right_in, right_locked};
 use super::invitation::forget_account;
 use super::person::reachable;
 use crate::error::Error;
-use crate::right::{Asker, Right};
+use crate::right::Asker;
 use crate::schema::{course, course_teacher, enrolment};
 
 /// Somebody who teaches a course.
@@ -39,11 +39,9 @@ impl Store {
         asker: &Asker,
     ) -> Result<Vec<TeacherRow>, Error> {
         let conn = &mut self.db.read().await?;
-        let (course, right) = right_in(conn, course_id, asker).await?.ok_or_else(|| not_found(course_id))?;
-        match right {
-            Right::None => return Err(not_found(course_id)),
-            Right::Stranger => return Err(Error::CourseRightMissing),
-            _ => {}
+        let (course, right) = must_see(right_in(conn, course_id, asker).await?, course_id)?;
+        if !right.reads() {
+            return Err(Error::CourseRightMissing);
         }
         let mut rows = Vec::new();
         if after.is_none() {
@@ -87,15 +85,11 @@ impl Store {
     pub async fn remove_teacher(&self, course_id: Id, person: Id, asker: &Asker) -> Result<(), Error> {
         self.db
             .transaction(async |conn| {
-                let (_, right) = right_locked(conn, course_id, asker).await?.ok_or_else(|| not_found(course_id))?;
-                if !right.sees() {
-                    return Err(not_found(course_id));
-                }
+                let (_, right) = must_see(right_locked(conn, course_id, asker).await?, course_id)?;
                 if !right.owns() && !asker.is(person) {
                     return Err(Error::CourseRightMissing);
                 }
-                let row = course_teacher::table.find((course_id, person));
-                on!(conn, |db| diesel::delete(row).execute(db).await)?;
+                take_teacher(conn, course_id, person).await?;
                 Ok::<_, Error>(())
             })
             .await
@@ -130,7 +124,7 @@ pub async fn co_teachers(
     most: i64,
 ) -> Result<Vec<(Id, Time)>, DbError> {
     // Nobody came before the first one.
-    let (time, id) = after.unwrap_or((DateTime::UNIX_EPOCH.naive_utc(), Id::from_bytes([0; 16])));
+    let (time, id) = after.unwrap_or((DateTime::UNIX_EPOCH.naive_utc(), Id::NIL));
     let same = course_teacher::create_time.eq(time).and(course_teacher::account_id.gt(id));
     let behind = course_teacher::create_time.gt(time).or(same);
     let query = course_teacher::table.filter(course_teacher::course_id.eq(course_id).and(behind));

@@ -13,6 +13,7 @@ use quartet_chassis::on;
 use super::Store;
 use super::course::CourseRow;
 use super::course_removal::DELETED;
+use crate::course::PUBLISHED;
 use crate::right::{Asker, Right, Ties};
 use crate::schema::{content_block, course, course_teacher, enrolment, section};
 
@@ -50,7 +51,7 @@ pub struct CourseList {
 macro_rules! page {
     ($conn:expr, $list:expr, $filtered:expr) => {{
         // No id is as great as this one.
-        let after = $list.after.unwrap_or(Id::from_bytes([0xff; 16]));
+        let after = $list.after.unwrap_or(Id::MAX);
         let words = format!("%{}%", $list.prefix);
         let there = course::state.ne(DELETED);
         let query = $filtered.filter(there.and(course::id.lt(after)).and(course::title_key.like(words)));
@@ -65,7 +66,7 @@ impl Store {
         let conn = &mut self.db.scan().await?;
         let rows = match list.scope {
             Scope::Published => {
-                let published = course::state.eq("PUBLISHED");
+                let published = course::state.eq(PUBLISHED);
                 page!(conn, list, course::table.filter(published))
             }
             Scope::Teaching(account) => {
@@ -124,7 +125,7 @@ async fn section_counts(conn: &mut Conn, ids: &[Id]) -> Result<Vec<(Id, bool, i6
         .group_by((section::course_id, section::state))
         .select((section::course_id, section::state, count_star()));
     let rows: Vec<(Id, String, i64)> = on!(conn, |db| query.load(db).await)?;
-    Ok(rows.into_iter().map(|(id, state, count)| (id, state == "PUBLISHED", count)).collect())
+    Ok(rows.into_iter().map(|(id, state, count)| (id, state == PUBLISHED, count)).collect())
 }
 
 /// How many blocks courses have, apart for those that are published in what is published.
@@ -135,7 +136,7 @@ async fn block_counts(conn: &mut Conn, ids: &[Id]) -> Result<Vec<(Id, bool, i64)
         .group_by((content_block::course_id, content_block::state, section::state))
         .select((content_block::course_id, content_block::state, section::state, count_star()));
     let rows: Vec<(Id, String, String, i64)> = on!(conn, |db| query.load(db).await)?;
-    let published = |block: &str, section: &str| block == "PUBLISHED" && section == "PUBLISHED";
+    let published = |block: &str, section: &str| block == PUBLISHED && section == PUBLISHED;
     Ok(rows.into_iter().map(|(id, block, section, count)| (id, published(&block, &section), count)).collect())
 }
 

@@ -14,7 +14,7 @@ use quartet_proto::catalogue::v1::{EnrolmentPolicy, PublicationState};
 
 use super::Store;
 use super::course::CourseRow;
-use super::course_right::{right_in, right_locked, taught};
+use super::course_right::{must_see, right_in, right_locked, taught};
 use super::invitation::{is_invited, use_up};
 use super::person::writer;
 use super::work::{Column, columns, works};
@@ -74,7 +74,7 @@ impl Store {
         self.db
             .transaction(async |conn| {
                 let found = right_locked(conn, course, asker).await?;
-                let (row, right) = seen(found, course)?;
+                let (row, right) = must_see(found, course)?;
                 may_enrol(&row, right)?;
                 let before = enrolment_of(conn, course, student).await?;
                 if before.is_some_and(|before| before.active) {
@@ -102,7 +102,7 @@ impl Store {
         self.db
             .transaction(async |conn| {
                 let found = right_locked(conn, course, asker).await?;
-                let (row, right) = seen(found, course)?;
+                let (row, right) = must_see(found, course)?;
                 if !asker.is(student) && !right.teaches() {
                     return Err(Error::CourseRightMissing);
                 }
@@ -120,7 +120,7 @@ impl Store {
     /// How far somebody is, for themselves or a teacher. Who has left has no progress of their own any more.
     pub async fn progress(&self, course: Id, student: Id, asker: &Asker) -> Result<(Student, Vec<Column>), Error> {
         let conn = &mut self.db.read().await?;
-        let (_, right) = seen(right_in(conn, course, asker).await?, course)?;
+        let (_, right) = must_see(right_in(conn, course, asker).await?, course)?;
         if !asker.is(student) && !right.teaches() {
             return Err(Error::CourseRightMissing);
         }
@@ -157,17 +157,6 @@ impl Store {
             })
             .await
     }
-}
-
-/// A course that the asker sees.
-pub fn seen(found: Option<(CourseRow, Right)>, id: Id) -> Result<(CourseRow, Right), Error> {
-    found.filter(|(_, right)| right.sees()).ok_or_else(|| Error::CourseNotFound(id.to_string()))
-}
-
-/// A course that the asker teaches.
-pub fn teaches(found: Option<(CourseRow, Right)>, id: Id) -> Result<CourseRow, Error> {
-    let (row, right) = seen(found, id)?;
-    if right.teaches() { Ok(row) } else { Err(Error::CourseRightMissing) }
 }
 
 fn may_enrol(row: &CourseRow, right: Right) -> Result<(), Error> {

@@ -10,8 +10,7 @@ use quartet_chassis::on;
 
 use super::Store;
 use super::course::CourseRow;
-use super::course_right::{right_in, taught};
-use super::enrolment::teaches;
+use super::course_right::{must_teach, right_in, taught};
 use super::person::reachable;
 use super::pieces::{Piece, Pieces};
 use crate::error::Error;
@@ -93,8 +92,8 @@ impl Store {
         size: i64,
     ) -> Result<Vec<InvitationRow>, Error> {
         let conn = &mut self.db.read().await?;
-        teaches(right_in(conn, course, asker).await?, course)?;
-        let before = before.unwrap_or_else(|| Id::from_bytes([0xff; 16]));
+        must_teach(right_in(conn, course, asker).await?, course)?;
+        let before = before.unwrap_or(Id::MAX);
         let page = invitation::table
             .filter(invitation::course_id.eq(course))
             .filter(invitation::id.lt(before))

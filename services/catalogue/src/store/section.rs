@@ -11,9 +11,9 @@ use quartet_chassis::on;
 use quartet_proto::catalogue::v1::PublicationState;
 
 use super::Store;
-use super::course::{CourseRow, fresh, not_found};
-use super::course_right::{right_in, right_locked, taught};
-use crate::course::{SECTIONS, place, state_name, stored_state};
+use super::course::{CourseRow, fresh};
+use super::course_right::{must_see, right_in, right_locked, taught};
+use crate::course::{SECTIONS, listed_states, place, state_name, stored_state};
 use crate::course_given::{NewSection, SectionPatch};
 use crate::error::Error;
 use crate::right::{Asker, Right};
@@ -80,14 +80,11 @@ impl Store {
         asker: &Asker,
     ) -> Result<Vec<SectionRow>, Error> {
         let conn = &mut self.db.scan().await?;
-        let right = right_in(conn, course_id, asker).await?.map_or(Right::None, |(_, right)| right);
-        if !right.sees() {
-            return Err(not_found(course_id));
-        }
+        let (_, right) = must_see(right_in(conn, course_id, asker).await?, course_id)?;
         if !right.reads() {
             return Err(Error::CourseRightMissing);
         }
-        let states: &[&str] = if right.teaches() { &["DRAFT", "PUBLISHED", "ARCHIVED"] } else { &["PUBLISHED"] };
+        let states = listed_states(right.teaches());
         let seen = section::course_id.eq(course_id).and(section::state.eq_any(states));
         let query = section::table.filter(seen.and(section::position.gt(after)));
         let query = query.order(section::position).limit(size + 1);

@@ -10,12 +10,11 @@ use quartet_proto::catalogue::v1::BlockType;
 
 use super::Store;
 use super::assessment::{AssessmentRow, newest};
-use super::block::{BlockRow, block_in, visible};
+use super::block::{BlockRow, block_in, share_block, visible};
 use super::course::CourseRow;
-use super::course_right::right_in;
+use super::course_right::{right_in, right_shared};
 use super::enrolment::{enrolment_of, lock_enrolment};
 use super::quiz_attempt::best_try;
-use super::work::{right_shared, share_block};
 use crate::error::Error;
 use crate::right::{Asker, Right};
 use crate::schema::submission;

@@ -10,15 +10,10 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::course::CourseRow;
-use super::course_right::right_in;
 use super::pieces::{Piece, Pieces};
+use crate::course::PUBLISHED;
 use crate::progress::Works;
-use crate::right::{Asker, Right};
 use crate::schema::{content_block, section, submission};
-
-/// How a state is stored that students see.
-const PUBLISHED: &str = "PUBLISHED";
 
 /// A published block of a course, as far as progress needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +70,11 @@ type Tries = (Id, Id, Option<i32>, Option<i32>, Option<Time>);
 /// What has become of the tries of quizzes. However many somebody makes, each student has one row for each quiz.
 async fn tries(conn: &mut Conn, course: Id, students: &[Id]) -> Result<Vec<Tries>, DbError> {
     type Row = (Binary, Binary, Nullable<Integer>, Nullable<Integer>, Nullable<Timestamp>);
-    let what = "select student_id, block_id, max(points), max(max_points), min(case when passed then create_time end) \
-        from quiz_attempt where course_id = ";
-    let statement = by_cell::<Row>(what, &course, students, "");
+    let what = [Piece::Sql(
+        "select student_id, block_id, max(points), max(max_points), min(case when passed then create_time end) \
+        from quiz_attempt where course_id = ",
+    )];
+    let statement = by_cell::<Row>(&what, &course, students, "");
     on!(conn, |db| statement.load(db).await)
 }
 
@@ -87,15 +84,19 @@ const SHIFT: i64 = 1_000;
 /// The newest grades, each behind its number: so the greatest is the newest, and of all that somebody was given one row is read.
 async fn grades(conn: &mut Conn, course: Id, students: &[Id]) -> Result<Vec<(Id, Id, Option<i64>)>, DbError> {
     type Row = (Binary, Binary, Nullable<BigInt>);
-    let what = "select student_id, block_id, max(cast(number as bigint) * 1000 + grade) \
-        from assessment where course_id = ";
-    let statement = by_cell::<Row>(what, &course, students, " and grade is not null");
+    let what = [
+        Piece::Sql("select student_id, block_id, max(cast(number as bigint) * "),
+        Piece::Number(SHIFT),
+        Piece::Sql(" + grade) from assessment where course_id = "),
+    ];
+    let statement = by_cell::<Row>(&what, &course, students, " and grade is not null");
     on!(conn, |db| statement.load(db).await)
 }
 
 /// A statement that has one row for each student and block.
-fn by_cell<'a, R>(what: &'static str, course: &'a Id, students: &'a [Id], which: &'static str) -> Pieces<'a, R> {
-    let mut pieces = vec![Piece::Sql(what), Piece::Id(course), Piece::Sql(which), Piece::Sql(" and student_id in (")];
+fn by_cell<'a, R>(what: &[Piece<'a>], course: &'a Id, students: &'a [Id], which: &'static str) -> Pieces<'a, R> {
+    let mut pieces = what.to_vec();
+    pieces.extend([Piece::Id(course), Piece::Sql(which), Piece::Sql(" and student_id in (")]);
     for (at, student) in students.iter().enumerate() {
         if at > 0 {
             pieces.push(Piece::Sql(", "));
@@ -104,23 +105,4 @@ fn by_cell<'a, R>(what: &'static str, course: &'a Id, students: &'a [Id], which:
     }
     pieces.push(Piece::Sql(") group by student_id, block_id"));
     Pieces::new(pieces)
-}
-
-/// What the asker may do in a course that nobody else changes until the transaction ends, though others may work in it, too.
-pub async fn right_shared(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
-    share(conn, "select 1 from course where id = $1 for share", id).await?;
-    right_in(conn, id, asker).await
-}
-
-/// Sees to it that nobody changes a block until the transaction ends.
-pub async fn share_block(conn: &mut Conn, id: Id) -> Result<(), DbError> {
-    share(conn, "select 1 from content_block where id = $1 for share", id).await
-}
-
-/// SQLite's transactions come one after the other anyway.
-async fn share(conn: &mut Conn, statement: &'static str, id: Id) -> Result<(), DbError> {
-    if !matches!(conn, Conn::Postgres(_)) {
-        return Ok(());
-    }
-    on!(conn, |db| diesel::sql_query(statement).bind::<Binary, _>(id).execute(db).await).map(drop)
 }

@@ -23,6 +23,7 @@ use crate::db::{Db, DbError};
 use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::parts::Parts;
+use crate::telemetry::Seldom;
 use crate::upstream::Upstream;
 
 /// Identity beats each second: who hears nothing for so long asks again.
@@ -121,9 +122,12 @@ impl<K: Keeper> Follower<K> {
     }
 
     async fn report(&self) {
+        let mut seldom = Seldom::default();
         loop {
-            if let Err(error) = self.report_all().await {
-                tracing::debug!(%error, "erasures can't be reported");
+            if let Err(error) = self.report_all().await
+                && seldom.again()
+            {
+                tracing::warn!(%error, "erasures can't be reported");
             }
             timeout(PERIOD, self.erased.notified()).await.ok();
         }

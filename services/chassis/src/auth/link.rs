@@ -10,6 +10,9 @@ use super::{Actor, Auth, Claims, ISSUER, Refusal};
 use crate::clock::unix_seconds;
 use crate::id::Id;
 
+/// How long a link lives at most, in seconds. Identity remembers what it revokes for longer than that: nobody forgets that a session is over
+/// while links are about that were made in it.
+pub const LONGEST_LINK: i64 = 12 * 3600;
 /// The `typ` of links.
 pub const LINK_TYPE: &str = "link+jwt";
 
@@ -49,7 +52,7 @@ pub(super) struct LinkClaims {
 }
 
 impl Auth {
-    /// A link to an object of `context` for `seconds`, and when it ends. One that is made with a token that acts for somebody or was
+    /// A link to an object of `context` for `seconds`, or [`LONGEST_LINK`], and when it ends. One that is made with a token that acts for somebody or was
     /// narrowed ends with that token.
     pub fn link(
         &self,
@@ -60,7 +63,7 @@ impl Auth {
         seconds: i64,
     ) -> Result<(String, i64), Refusal> {
         let now = unix_seconds(self.0.clock.now());
-        let asked = now.saturating_add(seconds);
+        let asked = now.saturating_add(seconds.min(LONGEST_LINK));
         let exp = if holder.is_whole() { asked } else { asked.min(holder.exp) };
         let claims = LinkClaims {
             iss: ISSUER.to_owned(),
@@ -173,6 +176,23 @@ mod tests {
         let expire = clock.now() + TimeDelta::hours(1);
         auth.revocations().apply(&[Revocation { target: Target::Session(holder.sid), expire }]);
         assert_eq!(auth.verify_link(&link, "media").err(), Some(Refusal::Revoked));
+    }
+
+    #[test]
+    fn s54_a_link_lives_no_longer_than_it_is_known_that_its_session_is_over() {
+        let (auth, clock, _folder) = auth();
+        let (object, holder) = (Id::new(&clock), claims(&clock, AUDIENCE));
+        let (link, end) = auth.link("media", &holder, object, false, i64::MAX).expect("a link");
+        assert_eq!(end - unix_seconds(clock.now()), LONGEST_LINK);
+        let expire = clock.now() + TimeDelta::seconds(LONGEST_LINK + 60);
+        auth.revocations().apply(&[Revocation { target: Target::Session(holder.sid), expire }]);
+        for _ in 0..4 {
+            clock.move_by(TimeDelta::seconds(LONGEST_LINK / 4 - 1)).expect("a moved clock");
+            auth.revocations().sweep(clock.now());
+            assert_eq!(auth.verify_link(&link, "media").err(), Some(Refusal::Revoked));
+        }
+        clock.move_by(TimeDelta::seconds(5)).expect("a moved clock");
+        assert_eq!(auth.verify_link(&link, "media").err(), Some(Refusal::Expired));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 use tonic::Code;
 
-pub use self::link::{LINK_TYPE, Link};
+pub use self::link::{LINK_TYPE, LONGEST_LINK, Link};
 pub use self::revocation::{KEPT, NotATarget, Revocation, Revocations, Target};
 pub use self::token::{ACCESS_TYPE, AUDIENCE, Actor, Claims, ISSUER, PublicKey, SERVICE_TYPE};
 use self::token::{KeySet, ServiceClaims, ServiceKey};

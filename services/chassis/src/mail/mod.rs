@@ -15,7 +15,7 @@ use quartet_proto::control::v1::Fault;
 
 pub use self::directory::mails;
 pub use self::settings::{SmtpSettings, Tls};
-use crate::parts::Faults;
+use crate::faults::Faults;
 
 /// How long the whole handing over of a mail may take at most, whatever the server does: shorter than the lease of its job.
 const HANDOVER: Duration = Duration::from_secs(45);

@@ -50,7 +50,7 @@ impl Store {
 
     /// Adds a key; the others retire when the last token that they sign until it takes over has ended.
     pub async fn rotate_key(&self, row: SigningKeyRow, doer: Option<&Doer>) -> Result<(), Error> {
-        let retire = row.sign_time + self.rules.revocation_life;
+        let retire = row.sign_time + self.rules.key_life;
         self.db
             .transaction(async |conn| {
                 let others = signing_key::table.filter(signing_key::retire_time.is_null());

@@ -1,5 +1,5 @@
 //! Downloads: a file's bytes on their way. A piece is read from the store when the one before it has been taken, so a reader that stops
-//! holds one piece and reads nothing; and whoever may not read the file any more gets no more of it.
+//! holds two pieces and reads nothing; and whoever may not read the file any more gets no more of it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,15 +77,15 @@ impl Downloads {
         match wanted.format {
             TranscriptFormat::Unspecified => self.begin_file(wanted, file).await,
             format => {
-                let text = self.texts.read(&file, format).await?;
+                let text = self.texts.read(&file, wanted.account_id, format).await?;
                 self.begin_text(wanted, file, text).await
             }
         }
     }
 
-    /// A transcript in a form.
-    pub async fn transcript(&self, file: &File, format: TranscriptFormat) -> Result<Text, Error> {
-        self.texts.read(file, format).await
+    /// A transcript in a form, for this account.
+    pub async fn transcript(&self, file: &File, account: Id, format: TranscriptFormat) -> Result<Text, Error> {
+        self.texts.read(file, account, format).await
     }
 
     async fn begin_file(&self, wanted: Wanted, file: File) -> Result<Pieces, Error> {

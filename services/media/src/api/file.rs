@@ -1,9 +1,9 @@
 //! A file as it is answered.
 
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_proto::media::v1::Media;
 
-use crate::given::etag;
 use crate::kind::stored_kind;
 use crate::store::media::File;
 
@@ -18,7 +18,7 @@ impl From<File> for Media {
             size_bytes: stored.size_bytes,
             sha256: stored.sha256.into(),
             uploader_account_id: media.uploader_id.map(|id| id.to_string()).unwrap_or_default(),
-            etag: etag(media.version),
+            etag: etag::of(media.version),
             create_time: Some(timestamp(media.create_time)),
             update_time: Some(timestamp(media.update_time)),
         }

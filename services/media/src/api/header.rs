@@ -12,7 +12,7 @@ const OPAQUE: &str = "application/octet-stream";
 
 /// The header of a range of a file.
 pub fn header(file: File, range: &Range<u64>, attachment: bool) -> DownloadHeader {
-    let shown = shown_as(&file.media.content_type, &file.stored.inline_type);
+    let shown = shown_as(&file.media.inline_type);
     DownloadHeader {
         offset: number(range.start),
         length: number(range.end - range.start),
@@ -52,15 +52,15 @@ pub fn text_type(format: TranscriptFormat) -> &'static str {
     }
 }
 
-/// The type under which a browser may show a file: the one that was declared, if the bytes were found to be of it and it is harmless. The
-/// bytes may be those of other files, too, that were declared otherwise.
-fn shown_as(declared: &str, inline: &str) -> Option<String> {
-    let declared = declared.split(';').next().unwrap_or_default().trim();
-    if inline.is_empty() || !declared.eq_ignore_ascii_case(inline) {
-        return None;
+/// The type under which a browser may show a file, if any: the one that was declared, where the bytes were found to be of it and it is
+/// harmless.
+fn shown_as(inline: &str) -> Option<String> {
+    match inline {
+        "" => None,
+        // Texts that are shown were found to be UTF-8.
+        text if text.starts_with("text/") => Some(format!("{text}; charset=utf-8")),
+        other => Some(other.to_owned()),
     }
-    // Texts that are shown were found to be UTF-8.
-    Some(if inline.starts_with("text/") { format!("{inline}; charset=utf-8") } else { inline.to_owned() })
 }
 
 fn etag(sha256: &[u8], form: &str) -> String {
@@ -81,12 +81,9 @@ mod tests {
 
     #[test]
     fn s52_only_what_is_what_it_says_is_shown() {
-        assert_eq!(shown_as("video/mp4", "video/mp4").as_deref(), Some("video/mp4"));
-        assert_eq!(shown_as("Video/MP4; codecs=avc1", "video/mp4").as_deref(), Some("video/mp4"));
-        assert_eq!(shown_as("text/plain; charset=utf-7", "text/plain").as_deref(), Some("text/plain; charset=utf-8"));
-        assert_eq!(shown_as("text/html", "video/mp4"), None, "the same bytes under another name");
-        assert_eq!(shown_as("", ""), None);
-        assert_eq!(shown_as("text/html", ""), None);
+        assert_eq!(shown_as("video/mp4").as_deref(), Some("video/mp4"));
+        assert_eq!(shown_as("text/plain").as_deref(), Some("text/plain; charset=utf-8"));
+        assert_eq!(shown_as(""), None);
     }
 
     #[test]

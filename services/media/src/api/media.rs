@@ -4,9 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
-use quartet_chassis::auth::{Claims, Refusal};
+use quartet_chassis::auth::{Claims, LONGEST_LINK, Refusal};
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::{from_unix_seconds, timestamp};
+use quartet_chassis::etag;
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::id::Id;
 use quartet_chassis::page;
@@ -19,18 +20,15 @@ use super::download::{Downloads, Wanted};
 use super::{ask, watch};
 use crate::config::Config;
 use crate::error::Error;
-use crate::given::{name, name_mask, seen};
+use crate::given::{FILE_NAME, name, name_mask};
 use crate::kind::{stated, stated_or_all};
 use crate::objects::Objects;
-use crate::range;
+use crate::range::{self, Asked};
 use crate::store::Store;
 use crate::store::media::{File, Listed};
 
-/// The longest name of a file, in characters.
-pub const NAME: usize = 255;
-/// How long links are good, in seconds: where nothing is said, and at the most.
+/// How long links are good, in seconds, where nothing is said.
 const LINK: i64 = 300;
-const LONGEST_LINK: i64 = 12 * 3600;
 
 /// The rpcs of files.
 pub struct MediaApi {
@@ -106,10 +104,10 @@ impl MediaService for MediaApi {
         let given = media.unwrap_or_default();
         let mut fields = Fields::default();
         let mask = fields.take("update_mask", name_mask(&update_mask.unwrap_or_default().paths));
-        let name = fields.take("media.name", name(&given.name, NAME));
+        let name = fields.take("media.name", name(&given.name, FILE_NAME));
         let (Some(()), Some(name)) = (mask, name) else { return Err(Error::from(fields).into()) };
         let id = ask::media(&given.media_id)?;
-        let file = self.store.rename_file(id, &name, seen(&given.etag), caller.account_id).await?;
+        let file = self.store.rename_file(id, &name, etag::version(&given.etag), caller.account_id).await?;
         Ok(Response::new(UpdateMediaResponse { media: Some(file.into()) }))
     }
 
@@ -128,10 +126,7 @@ impl MediaService for MediaApi {
     async fn download(&self, request: Request<DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
         let caller = Caller::of(&request)?;
         let DownloadRequest { media_id, range, header_only, format } = request.into_inner();
-        let mut fields = Fields::default();
-        let range = range::asked(range, &mut fields);
-        let format = fields.take("format", self::format(format));
-        let (Some(range), Some(format)) = (range, format) else { return Err(Error::from(fields).into()) };
+        let (range, format) = asked(range, format)?;
         let (media_id, account_id) = (ask::media(&media_id)?, caller.account_id);
         let wanted = Wanted { media_id, account_id, range, header_only, format, attachment: false, holder: None };
         let pieces = self.downloads.begin(wanted).await?;
@@ -169,10 +164,7 @@ impl MediaService for MediaApi {
         if media_id.parse() != Ok(link.object) {
             return Err(Error::LinkInvalid.into());
         }
-        let mut fields = Fields::default();
-        let range = range::asked(range, &mut fields);
-        let format = fields.take("format", self::format(format));
-        let (Some(range), Some(format)) = (range, format) else { return Err(Error::from(fields).into()) };
+        let (range, format) = asked(range, format)?;
         let (media_id, account_id, attachment) = (link.object, link.holder.sub, link.attachment);
         let holder = Some(link.holder);
         let wanted = Wanted { media_id, account_id, range, header_only, format, attachment, holder };
@@ -190,7 +182,7 @@ impl MediaService for MediaApi {
         let format = fields.take("format", self::format(format));
         let Some(format) = format else { return Err(Error::from(fields).into()) };
         let file = self.file(&media_id, caller.account_id).await?;
-        let transcript = self.downloads.transcript(&file, format).await?;
+        let transcript = self.downloads.transcript(&file, caller.account_id, format).await?;
         let content_type = transcript.content_type().to_owned();
         Ok(Response::new(GetTranscriptResponse { content: transcript.text, content_type }))
     }
@@ -210,6 +202,14 @@ impl MediaService for MediaApi {
         let messages = watch::begin(&self.store, watched, after, &self.parts).await?;
         Ok(Response::new(messages.boxed()))
     }
+}
+
+/// Which bytes are asked for, and of which form of the file.
+fn asked(range: Option<ByteRange>, format: i32) -> Result<(Asked, TranscriptFormat), Error> {
+    let mut fields = Fields::default();
+    let range = range::asked(range, &mut fields);
+    let format = fields.take("format", self::format(format));
+    range.zip(format).ok_or_else(|| fields.into())
 }
 
 fn format(number: i32) -> Result<TranscriptFormat, &'static str> {

@@ -7,6 +7,7 @@ mod header;
 pub mod media;
 pub mod project;
 pub mod project_member;
+pub mod streams;
 mod text;
 pub mod upload;
 mod watch;

@@ -2,8 +2,10 @@
 
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::page;
 use quartet_proto::media::v1::project_service_server::ProjectService;
 use quartet_proto::media::v1::{
@@ -17,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::ask;
 use crate::error::Error;
-use crate::given::{etag, key, name, name_mask, seen};
+use crate::given::{name, name_mask};
 use crate::project::NAME;
 use crate::store::Store;
 use crate::store::project_view::{ProjectList, ProjectView, Scope};
@@ -41,7 +43,7 @@ impl ProjectService for ProjectApi {
         let CreateProjectRequest { name: given, idempotency_key } = request.into_inner();
         let mut fields = Fields::default();
         let name = fields.take("name", name(&given, NAME));
-        let key = fields.take("idempotency_key", key(idempotency_key));
+        let key = fields.take("idempotency_key", idempotency::key(idempotency_key));
         let (Some(name), Some(key)) = (name, key) else { return Err(Error::from(fields).into()) };
         let key = key.map(|key| RequestKey::new(key, &[b"project", name.as_bytes()]));
         let made = self.store.create_project(caller.account_id, &name, key.as_ref()).await?;
@@ -85,7 +87,7 @@ impl ProjectService for ProjectApi {
         let name = fields.take("project.name", name(&given.name, NAME));
         let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let id = ask::project(&given.project_id)?;
-        let changed = self.store.rename_project(id, caller.account_id, seen(&given.etag), &name).await?;
+        let changed = self.store.rename_project(id, caller.account_id, etag::version(&given.etag), &name).await?;
         Ok(Response::new(UpdateProjectResponse { project: Some(changed.into()) }))
     }
 
@@ -189,7 +191,7 @@ impl From<ProjectView> for Project {
             media_count: row.media_count,
             size_bytes: row.size_bytes,
             media: media.into_iter().map(Media::from).collect(),
-            etag: etag(row.version),
+            etag: etag::of(row.version),
             create_time: Some(timestamp(row.create_time)),
             update_time: Some(timestamp(row.update_time)),
             delete_time: row.delete_time.map(timestamp),

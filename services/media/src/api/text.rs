@@ -1,11 +1,9 @@
 //! Transcripts that are read at once, in the form that is wanted.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use futures_util::TryStreamExt as _;
+use quartet_chassis::id::Id;
+use quartet_chassis::limits::{Held, Room};
 use quartet_proto::media::v1::{MediaKind, TranscriptFormat};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::download::PATIENCE;
 use super::header::text_type;
@@ -13,11 +11,7 @@ use crate::error::Error;
 use crate::kind::stored_kind;
 use crate::objects::{ObjectError, Objects};
 use crate::store::media::File;
-use crate::transcript::{LENGTH, TOO_LONG, text, webvtt};
-
-/// How much memory all transcripts together have, in KiB, and how long one waits for its part of it.
-const ROOM: usize = 64 * 1024;
-const WAIT: Duration = Duration::from_secs(5);
+use crate::transcript::{LENGTH, TOO_LONG, memory, text, webvtt};
 
 const NO_TRANSCRIPT: &str = "the file is no transcript";
 
@@ -25,14 +19,15 @@ const NO_TRANSCRIPT: &str = "the file is no transcript";
 #[derive(Clone)]
 pub struct Texts {
     objects: Objects,
-    room: Arc<Semaphore>,
+    /// Of which every account has its share: whoever reads slowly is in nobody else's way.
+    room: Room,
 }
 
 /// A transcript in a form, with the room that it takes.
 pub struct Text {
     pub text: String,
     pub format: TranscriptFormat,
-    pub room: OwnedSemaphorePermit,
+    pub room: Held,
 }
 
 impl Text {
@@ -43,24 +38,25 @@ impl Text {
 
 impl Texts {
     pub fn new(objects: Objects) -> Texts {
-        Texts { objects, room: Arc::new(Semaphore::new(ROOM)) }
+        Texts { objects, room: Room::default() }
     }
 
-    pub async fn read(&self, file: &File, format: TranscriptFormat) -> Result<Text, Error> {
+    pub async fn read(&self, file: &File, account: Id, format: TranscriptFormat) -> Result<Text, Error> {
         if stored_kind(&file.media.kind) != MediaKind::Transcript {
             return Err(Error::TranscriptUnreadable(NO_TRANSCRIPT));
         }
         let size = usize::try_from(file.stored.size_bytes).ok().filter(|size| *size <= LENGTH);
         let size = size.ok_or(Error::TranscriptUnreadable(TOO_LONG))?;
-        // For the file and for what is made of it.
-        let needed = u32::try_from(2 * (size / 1024 + 1)).unwrap_or(u32::MAX);
-        let room = tokio::time::timeout(WAIT, self.room.clone().acquire_many_owned(needed)).await;
-        let Ok(Ok(room)) = room else { return Err(Error::Overloaded) };
+        let mut room = self.room.hold(account);
+        room.grow(memory(size))?;
         let bytes = tokio::time::timeout(PATIENCE, self.whole(file, size)).await;
         let bytes = bytes.map_err(|_| ObjectError::Unavailable("no answer in time".into()))??;
         let read = move || if format == TranscriptFormat::Webvtt { webvtt(&bytes) } else { text(&bytes) };
         let text = tokio::task::spawn_blocking(read).await.unwrap_or(Err(NO_TRANSCRIPT));
-        Ok(Text { text: text.map_err(Error::TranscriptUnreadable)?, format, room })
+        let text = text.map_err(Error::TranscriptUnreadable)?;
+        // What it was made of is gone.
+        room.shrink(text.capacity());
+        Ok(Text { text, format, room })
     }
 
     async fn whole(&self, file: &File, size: usize) -> Result<Vec<u8>, Error> {

@@ -4,6 +4,7 @@ use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::{Time, timestamp};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::limits::Room;
 use quartet_chassis::page;
 use quartet_proto::media::v1::upload_service_server::UploadService;
@@ -16,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::ask;
+use super::streams::Streams;
 use crate::error::Error;
-use crate::given::key;
 use crate::kind::{kind_name, stored_kind};
 use crate::store::Store;
 use crate::store::request::RequestKey;
@@ -33,6 +34,7 @@ pub struct UploadApi {
     pub tasks: TaskTracker,
     /// For the parts that streams collect.
     pub room: Room,
+    pub streams: Streams,
 }
 
 #[tonic::async_trait]
@@ -45,7 +47,7 @@ impl UploadService for UploadApi {
         let request = request.into_inner();
         let mut fields = Fields::default();
         let new = NewUpload::read(&request, self.store.limits().file_bytes, &mut fields);
-        let key = fields.take("idempotency_key", key(request.idempotency_key));
+        let key = fields.take("idempotency_key", idempotency::key(request.idempotency_key));
         let (Some(new), Some(key)) = (new, key) else { return Err(Error::from(fields).into()) };
         let key = key.map(|key| request_key(key, &request.project_id, &new));
         let project = ask::project(&request.project_id)?;
@@ -72,6 +74,7 @@ impl UploadService for UploadApi {
     /// A client that goes away ends this future, wherever it is: what must not be left in the middle runs in tasks of its own.
     async fn upload(&self, request: Request<Streaming<UploadRequest>>) -> Result<Response<UploadResponse>, Status> {
         let account = Caller::of(&request)?.account_id;
+        let _stream = self.streams.begin(account)?;
         let held = self.room.hold(account);
         let taken = upload_stream::take(&self.uploader, &self.tasks, account, held, request.into_inner()).await?;
         let media = taken.file.map(Media::from);

@@ -21,6 +21,7 @@ pub(super) fn id(name: &str) -> Result<&str, ObjectError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 mod tests {
     use super::*;
 

@@ -46,6 +46,12 @@ impl Directory {
         }
         let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(root.join("lock"));
         let lock = take(lock.with_context(what)?).await.with_context(what)?;
+        // Made and durable before anything lies in them: whoever finds one later need not know who has made it.
+        let objects = root.join("objects");
+        for number in 0..=u8::MAX {
+            make_folder(&objects.join(format!("{number:02x}"))).with_context(what)?;
+        }
+        sync_folder(&objects).with_context(what)?;
         sync_folder(root).with_context(what)?;
         Ok(Directory(Arc::new(Inner { root: root.to_owned(), turns: Mutex::default(), lock })))
     }
@@ -220,6 +226,7 @@ impl Paths {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 mod tests {
     use futures_util::{FutureExt as _, TryStreamExt as _};
 
@@ -263,6 +270,14 @@ mod tests {
         assert!(matches!(directory.finish(KEY, 1).await, Err(ObjectError::Damaged(_))));
         assert!(matches!(read(&directory, 0..700_001).await, Err(ObjectError::Damaged(_))));
         assert_eq!(put(&directory, 0, b"later").await, Err(ObjectError::Missing));
+    }
+
+    #[tokio::test]
+    async fn f16_the_folders_of_objects_are_there_before_the_objects() {
+        let (folder, _directory) = directory().await;
+        let objects = folder.path().join("media/objects");
+        assert_eq!(fs::read_dir(&objects).unwrap().count(), 256);
+        assert!(objects.join("00").is_dir() && objects.join("ff").is_dir());
     }
 
     #[tokio::test]

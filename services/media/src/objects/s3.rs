@@ -26,7 +26,7 @@ use crate::config::Config;
 const REQUEST: Duration = Duration::from_secs(20);
 /// After this time nothing is tried again …
 const TRIES: Duration = Duration::from_secs(10);
-/// … and after this one, which is below the lease of a part, nothing is waited for.
+/// … and after this one nothing is waited for. Whoever waits renews its lease meanwhile.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How long the store may take to make one object of 10,000 parts.
 const FINISHING: Duration = Duration::from_secs(50);

@@ -32,7 +32,8 @@ impl Uploads {
         Ok(Uploads { client, bucket, region, credential })
     }
 
-    /// The ids of the uploads under this key. A store that can't list them, or does not let us, has none that we could name.
+    /// The ids of the uploads under this key. A store that can't list them has none that we could name; one that
+    /// does not let us may have some, and later it may.
     pub async fn of(&self, key: &str) -> Result<Vec<String>, ObjectError> {
         let broken = |_| ObjectError::Unavailable("the list of uploads does not come".into());
         let uri = format!("{}?prefix={}&uploads=", self.bucket, key.replace('/', "%2F"));
@@ -45,14 +46,20 @@ impl Uploads {
             .try_authorize(&mut request, None)
             .map_err(|_| ObjectError::Unavailable("the request can't be signed".into()))?;
         let response = self.client.execute(request).await.map_err(broken)?;
-        match response.status().as_u16() {
-            200..300 => {
-                let body = response.into_body().bytes().await.map_err(broken)?;
-                Ok(listed(&String::from_utf8_lossy(&body), key))
-            }
-            403 | 404 | 405 | 501 => Ok(Vec::new()),
-            status => Err(ObjectError::Unavailable(format!("it answers {status}").into())),
+        if !can_list(response.status().as_u16())? {
+            return Ok(Vec::new());
         }
+        let body = response.into_body().bytes().await.map_err(broken)?;
+        Ok(listed(&String::from_utf8_lossy(&body), key))
+    }
+}
+
+/// Whether the answer is a list; false where the store knows none.
+fn can_list(status: u16) -> Result<bool, ObjectError> {
+    match status {
+        200..300 => Ok(true),
+        404 | 405 | 501 => Ok(false),
+        status => Err(ObjectError::Unavailable(format!("the list of uploads is answered with {status}").into())),
     }
 }
 
@@ -70,6 +77,14 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f16_a_list_that_is_refused_is_no_empty_one() {
+        assert_eq!((can_list(200), can_list(501)), (Ok(true), Ok(false)));
+        for status in [301, 400, 403, 429, 500, 503] {
+            assert!(matches!(can_list(status), Err(ObjectError::Unavailable(_))), "{status}");
+        }
+    }
 
     #[test]
     fn f16_only_the_uploads_of_the_key_itself_are_taken() {

@@ -1,13 +1,15 @@
-//! Bytes that are stored once per owner, and what becomes of those that nothing refers to any more.
+//! Bytes that are stored once per owner, until nothing refers to them any more.
 
 use diesel::prelude::*;
+use diesel::sql_types::Binary;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
-use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::db::{Conn, DbError, within};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use crate::schema::{blob, garbage, media};
+use super::garbage::{Thrown, throw_away};
+use crate::schema::{blob, media};
 
 /// Stored bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -18,7 +20,6 @@ pub struct BlobRow {
     pub sha256: Vec<u8>,
     pub size_bytes: i64,
     pub object_key: String,
-    pub inline_type: String,
     pub create_time: Time,
 }
 
@@ -35,10 +36,20 @@ pub async fn insert(conn: &mut Conn, row: &BlobRow) -> Result<(), DbError> {
     on!(conn, |db| diesel::insert_into(blob::table).values(row).execute(db).await).map(drop)
 }
 
-/// Under which type a browser may show these bytes.
-pub async fn set_inline_type(conn: &mut Conn, id: Id, inline_type: &str) -> Result<(), DbError> {
-    let set = blob::inline_type.eq(inline_type);
+/// Gives a blob another object of the same bytes.
+pub async fn set_object(conn: &mut Conn, id: Id, object_key: &str) -> Result<(), DbError> {
+    let set = blob::object_key.eq(object_key);
     on!(conn, |db| diesel::update(blob::table.find(id)).set(set).execute(db).await).map(drop)
+}
+
+/// Locks the blobs of a project by their ids: others of its owner's projects may have the same, and whoever locks some goes by their ids.
+pub async fn lock_blobs(conn: &mut Conn, project_id: Id) -> Result<(), DbError> {
+    let Conn::Postgres(postgres) = conn else { return Ok(()) };
+    let limit = postgres.limit();
+    let statement =
+        "select 1 from blob where id in (select blob_id from media where project_id = $1) order by id for update";
+    let query = diesel::sql_query(statement).bind::<Binary, _>(project_id);
+    within(limit, query.execute(postgres.inner())).await.map(drop)
 }
 
 /// Removes a blob when no file has its bytes any more; then its object is garbage. `owner` is whose bytes they were: their erasure waits
@@ -61,31 +72,4 @@ pub async fn release(conn: &mut Conn, id: Id, owner: Option<Id>, now: Time) -> R
     )
     .await?;
     Ok(true)
-}
-
-/// An object, finished or only begun, that nothing refers to any more. Its row is written in the transaction that takes the last reference
-/// away, so that no object is forgotten.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Thrown {
-    /// That of the blob or upload whose object it was: each throws its object away once.
-    pub id: Id,
-    pub object_key: String,
-    pub store_id: String,
-    /// Whose bytes they were. The erasure of their account waits until the object is gone.
-    pub account_id: Option<Id>,
-    /// Not to be removed before: somebody may be at it.
-    pub due_time: Time,
-}
-
-pub async fn throw_away(conn: &mut Conn, thrown: Thrown, now: Time) -> Result<(), DbError> {
-    let values = (
-        garbage::id.eq(thrown.id),
-        garbage::object_key.eq(thrown.object_key),
-        garbage::store_id.eq(thrown.store_id),
-        garbage::account_id.eq(thrown.account_id),
-        garbage::due_time.eq(thrown.due_time),
-        garbage::attempts.eq(0),
-        garbage::create_time.eq(now),
-    );
-    on!(conn, |db| diesel::insert_into(garbage::table).values(values).execute(db).await).map(drop)
 }

@@ -1,11 +1,10 @@
-//! Objects that nothing refers to any more, until they are gone. Whoever takes the last reference away writes the row
-//! (`blob::throw_away`).
+//! Objects that nothing refers to any more, until they are gone.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
-use quartet_chassis::db::DbError;
+use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
@@ -74,6 +73,33 @@ impl Store {
             })
             .await
     }
+}
+
+/// An object, finished or only begun, that nothing refers to any more. Its row is written in the transaction that takes the last reference
+/// away, so that no object is forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thrown {
+    /// That of the blob or upload whose object it was: each throws its object away once.
+    pub id: Id,
+    pub object_key: String,
+    pub store_id: String,
+    /// Whose bytes they were. The erasure of their account waits until the object is gone.
+    pub account_id: Option<Id>,
+    /// Not to be removed before: somebody may be at it.
+    pub due_time: Time,
+}
+
+pub async fn throw_away(conn: &mut Conn, thrown: Thrown, now: Time) -> Result<(), DbError> {
+    let values = (
+        garbage::id.eq(thrown.id),
+        garbage::object_key.eq(thrown.object_key),
+        garbage::store_id.eq(thrown.store_id),
+        garbage::account_id.eq(thrown.account_id),
+        garbage::due_time.eq(thrown.due_time),
+        garbage::attempts.eq(0),
+        garbage::create_time.eq(now),
+    );
+    on!(conn, |db| diesel::insert_into(garbage::table).values(values).execute(db).await).map(drop)
 }
 
 fn pause(attempts: i32) -> TimeDelta {

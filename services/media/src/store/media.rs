@@ -28,6 +28,8 @@ pub struct MediaRow {
     pub name: String,
     pub kind: String,
     pub content_type: String,
+    /// The type under which a browser may show it; empty: none.
+    pub inline_type: String,
     pub uploader_id: Option<Id>,
     pub version: i64,
     pub create_time: Time,
@@ -41,7 +43,6 @@ pub struct Stored {
     pub size_bytes: i64,
     pub sha256: Vec<u8>,
     pub object_key: String,
-    pub inline_type: String,
 }
 
 /// A file with its bytes.
@@ -129,7 +130,7 @@ impl Store {
     /// The newest file of a kind, for a member of the project.
     pub async fn newest(&self, project_id: Id, kind: MediaKind, account: Id) -> Result<Option<File>, Error> {
         let conn = &mut self.db.read().await?;
-        seen(conn, project_id, account).await?;
+        must_be_member(conn, project_id, account).await?;
         let listed = Listed { project_id, kind: Some(kind), before: Id::MAX, size: 0 };
         Ok(files_in(conn, &listed).await?.into_iter().next())
     }
@@ -139,7 +140,7 @@ impl Store {
         let (listed, names) = (*listed, names(listed.kind));
         self.db
             .snapshot(async |conn| {
-                seen(conn, listed.project_id, account).await?;
+                must_be_member(conn, listed.project_id, account).await?;
                 let all = media::table.filter(media::project_id.eq(listed.project_id));
                 let all = all.filter(media::kind.eq_any(names)).count();
                 let total: i64 = on!(conn, |db| all.get_result(db).await)?;
@@ -197,7 +198,7 @@ impl Store {
 }
 
 /// Refuses whoever is no member of the project.
-async fn seen(conn: &mut Conn, project_id: Id, account: Id) -> Result<(), Error> {
+async fn must_be_member(conn: &mut Conn, project_id: Id, account: Id) -> Result<(), Error> {
     match role_in(conn, project_id, account).await? {
         Some(_) => Ok(()),
         None => Err(Error::ProjectNotFound(project_id.to_string())),

@@ -11,11 +11,9 @@ use quartet_chassis::on;
 
 use super::Store;
 use super::project::{ProjectRow, held, not_found, owned, role_in};
-use super::project_view::{ProjectView, one};
-use super::usage;
 use crate::error::Error;
-use crate::project::{MEMBERS, PROJECTS, Role};
-use crate::schema::{blob, media, member, project, upload};
+use crate::project::{MEMBERS, Role};
+use crate::schema::{member, upload};
 
 /// A member of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,47 +103,6 @@ impl Store {
             })
             .await
     }
-
-    /// Hands a project over to one of its members, whose place the owner takes, with what it takes of a quota.
-    pub async fn transfer_project(&self, project_id: Id, caller: Id, account_id: Id) -> Result<ProjectView, Error> {
-        let now = self.now();
-        self.db
-            .bulk(async |conn| {
-                let project = owned(conn, project_id, caller).await?;
-                if account_id == project.owner_id {
-                    return one(conn, project, Role::Owner).await;
-                }
-                let heir = member::table.find((project_id, account_id)).count();
-                let heir: i64 = on!(conn, |db| heir.get_result(db).await)?;
-                if heir == 0 || hold::missing(conn, &[account_id]).await?.is_some() {
-                    return Err(Error::MemberNotFound(account_id.to_string()));
-                }
-                if is_uploading(conn, project_id, now).await? {
-                    return Err(Error::UploadInProgress);
-                }
-                self.move_usage(conn, &project, account_id).await?;
-                hand_over(conn, project, account_id).await
-            })
-            .await
-    }
-
-    async fn move_usage(&self, conn: &mut Conn, project: &ProjectRow, heir: Id) -> Result<(), Error> {
-        let mut both = [project.owner_id, heir];
-        both.sort_unstable();
-        for account in both {
-            usage::touch(conn, account).await?;
-        }
-        usage::lock(conn, &both).await?;
-        if !usage::add_project(conn, heir, PROJECTS).await? {
-            return Err(Error::ProjectLimit(PROJECTS));
-        }
-        // How much room somebody else has is for them to know.
-        let added = usage::add_bytes(conn, heir, self.limits.account_bytes, project.size_bytes).await?;
-        added.map_err(|_| Error::QuotaExceeded(None))?;
-        usage::sub_project(conn, project.owner_id).await?;
-        usage::sub_bytes(conn, project.owner_id, project.size_bytes).await?;
-        Ok(())
-    }
 }
 
 /// The members but for the owner, those who came first in front.
@@ -201,26 +158,4 @@ async fn put(conn: &mut Conn, project_id: Id, account_id: Id, role: Role, now: T
     }
     let account = hold::people(conn, &[account_id]).await?.remove(&account_id);
     Ok(MemberRow { account_id, role, create_time: changed.unwrap_or(now), account })
-}
-
-async fn is_uploading(conn: &mut Conn, project_id: Id, now: Time) -> Result<bool, DbError> {
-    let open = upload::project_id.eq(project_id).and(upload::end_time.is_null()).and(upload::expire_time.gt(now));
-    let open = upload::table.filter(open).count();
-    let open: i64 = on!(conn, |db| open.get_result(db).await)?;
-    Ok(open > 0)
-}
-
-/// Makes another member the owner. Whose the bytes once were is forgotten: they are shared with nothing else of either any more.
-async fn hand_over(conn: &mut Conn, project: ProjectRow, heir: Id) -> Result<ProjectView, Error> {
-    for (account, role) in [(project.owner_id, Role::Editor), (heir, Role::Owner)] {
-        let row = member::table.find((project.id, account));
-        on!(conn, |db| diesel::update(row).set(member::role.eq(role.name())).execute(db).await)?;
-    }
-    let files = media::table.filter(media::project_id.eq(project.id)).select(media::blob_id);
-    let bytes = diesel::update(blob::table.filter(blob::id.eq_any(files))).set(blob::owner_id.eq(None::<Id>));
-    on!(conn, |db| bytes.execute(db).await)?;
-    let row = ProjectRow { owner_id: heir, version: project.version + 1, ..project };
-    let set = (project::owner_id.eq(row.owner_id), project::version.eq(row.version));
-    on!(conn, |db| diesel::update(project::table.find(row.id)).set(set).execute(db).await)?;
-    one(conn, row, Role::Editor).await
 }

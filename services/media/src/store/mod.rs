@@ -14,6 +14,7 @@ pub mod project_view;
 pub mod removal;
 pub mod request;
 pub mod sweep;
+mod transfer;
 pub mod upload;
 pub mod upload_end;
 pub mod usage;

@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 use crate::schema::request;
 
+/// How long a request with a key is remembered.
+pub const KEPT: TimeDelta = TimeDelta::days(1);
+
 /// How a request to make something is told from others.
 pub struct RequestKey {
     pub key: String,
@@ -41,7 +44,7 @@ pub async fn made_before(
     now: Time,
 ) -> Result<Option<Id>, Error> {
     let here = request::table.find((account, &asked.key));
-    let old = here.filter(request::create_time.lt(now - TimeDelta::days(1)));
+    let old = here.filter(request::create_time.lt(now - KEPT));
     on!(conn, |db| diesel::delete(old).execute(db).await)?;
     let values = (
         request::account_id.eq(account),

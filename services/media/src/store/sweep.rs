@@ -12,11 +12,9 @@ use super::Store;
 use crate::schema::{event, request, upload};
 
 /// How long the events of a project can be read.
-pub const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long an upload is remembered that has ended.
-pub const UPLOADS_KEPT: TimeDelta = TimeDelta::days(7);
-/// How long a request with a key is remembered.
-const REQUESTS_KEPT: TimeDelta = TimeDelta::days(1);
+const UPLOADS_KEPT: TimeDelta = TimeDelta::days(7);
 /// Rows of so long a time go at once: the writer is not held for long, however much is left from when nobody swept.
 const SPAN: TimeDelta = TimeDelta::minutes(10);
 /// So many uploads go at once.
@@ -27,7 +25,7 @@ impl Store {
     pub async fn sweep(&self) -> Result<bool, DbError> {
         let now = self.now();
         let events = self.sweep_events(now - EVENTS_KEPT).await?;
-        let requests = self.sweep_requests(now - REQUESTS_KEPT).await?;
+        let requests = self.sweep_requests(now - super::request::KEPT).await?;
         let uploads = self.sweep_uploads(now - UPLOADS_KEPT).await?;
         Ok(events || requests || uploads)
     }

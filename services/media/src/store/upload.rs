@@ -130,7 +130,7 @@ impl Store {
                 {
                     return upload_in(conn, made).await?.ok_or_else(|| not_found(made));
                 }
-                usage::lock(conn, &[project.owner_id, account]).await?;
+                usage::take(conn, project.owner_id, account).await?;
                 let bytes = row.size_bytes.unwrap_or(1);
                 let room = usage::fits(conn, &self.limits, &project, bytes).await?;
                 room.map_err(|quota| exceeded(role, quota))?;
@@ -153,6 +153,14 @@ impl Store {
         let role = role_in(conn, row.project_id, account).await?.map(|(_, role)| role);
         let sees = role.is_some_and(|role| role.owns() || row.account_id == account);
         if sees { Ok(row) } else { Err(not_found(id)) }
+    }
+
+    /// Refuses whoever has not started the upload: for others it is not there.
+    pub async fn check_starter(&self, id: Id, account: Id) -> Result<(), Error> {
+        let conn = &mut self.db.read().await?;
+        let own = upload::table.find(id).filter(upload::account_id.eq(account)).count();
+        let own: i64 = on!(conn, |db| own.get_result(db).await)?;
+        if own > 0 { Ok(()) } else { Err(not_found(id)) }
     }
 
     /// The open uploads of a page, the newest first, and one more if there are more: for the owner everybody's, otherwise the caller's.
@@ -195,7 +203,7 @@ pub fn exceeded(role: Role, quota: Quota) -> Error {
 }
 
 /// An upload, whoever asks.
-pub async fn upload_in(conn: &mut Conn, id: Id) -> Result<Option<UploadRow>, DbError> {
+async fn upload_in(conn: &mut Conn, id: Id) -> Result<Option<UploadRow>, DbError> {
     let query = upload::table.find(id);
     on!(conn, |db| query.select(UploadRow::as_select()).first(db).await.optional())
 }

@@ -10,8 +10,9 @@ use quartet_chassis::on;
 use quartet_proto::media::v1::UploadState;
 use quartet_proto::r#type::v1::ErrorReason;
 
-use super::blob::{self, BlobRow, Thrown, throw_away};
+use super::blob::{self, BlobRow};
 use super::event::{EventKind, note};
+use super::garbage::{Thrown, throw_away};
 use super::lease::lend;
 use super::media::{File, MediaRow, file_in};
 use super::part::content_ids;
@@ -21,7 +22,7 @@ use super::{Store, usage};
 use crate::digest::Running;
 use crate::error::Error;
 use crate::project::Role;
-use crate::schema::{media, upload, upload_part};
+use crate::schema::{blob as blob_table, media, project as project_table, upload, upload_part};
 use crate::upload::{state_name, stored_state};
 
 /// What is to be done to complete an upload.
@@ -74,8 +75,19 @@ impl Store {
         Ok(begun)
     }
 
-    /// Makes a finished object a file of the project. Bytes that the owner has already are kept once.
-    pub async fn complete(&self, finish: &Finish, inline_type: &str) -> Result<File, Error> {
+    /// Where the bytes of a finished object lie that the project's owner has already.
+    pub async fn same_bytes(&self, finish: &Finish) -> Result<Option<String>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let owner = project_table::table.find(finish.upload.project_id).select(project_table::owner_id);
+        let Some(owner): Option<Id> = on!(conn, |db| owner.first(db).await.optional())? else { return Ok(None) };
+        let same = blob_table::table.filter(blob_table::owner_id.eq(owner));
+        let same = same.filter(blob_table::sha256.eq(&finish.sha256[..])).select(blob_table::object_key);
+        on!(conn, |db| same.first(db).await.optional())
+    }
+
+    /// Makes a finished object a file of the project. Bytes that the owner has already are kept once. `lost` is an object that the store has
+    /// lost.
+    pub async fn complete(&self, finish: &Finish, inline_type: &str, lost: Option<&str>) -> Result<File, Error> {
         let (now, media_id, id) = (self.now(), self.new_id(), finish.upload.id);
         let file = self
             .db
@@ -89,8 +101,8 @@ impl Store {
                 if row.lease_id != Some(finish.lease) {
                     return Err(Error::UploadBusy);
                 }
-                let blob_id = keep(conn, &project, &row, finish, inline_type, now).await?;
-                let media_row = media_row(media_id, blob_id, &row, now);
+                let blob_id = keep(conn, &project, &row, finish, lost, now).await?;
+                let media_row = media_row(media_id, blob_id, &row, inline_type, now);
                 on!(conn, |db| diesel::insert_into(media::table).values(&media_row).execute(db).await)?;
                 project::count_media(conn, project.id, 1).await?;
                 close(conn, &row, UploadState::Completed, "", Some(media_id), now).await?;
@@ -231,21 +243,23 @@ fn failed(row: &UploadRow) -> Error {
     }
 }
 
-/// The blob of the upload's bytes: the one that the owner has, or a new one. What is not needed of the two is garbage.
+/// The blob of the upload's bytes: the one that the owner has, or a new one. What is not needed of the two is garbage; where the store has lost
+/// what the owner has, that is.
 async fn keep(
     conn: &mut Conn,
     project: &ProjectRow,
     row: &UploadRow,
     finish: &Finish,
-    inline_type: &str,
+    lost: Option<&str>,
     now: Time,
 ) -> Result<Id, DbError> {
     if let Some(same) = blob::of_owner(conn, project.owner_id, &finish.sha256).await? {
-        throw_away(conn, thrown(row, Some(project.owner_id), now), now).await?;
-        // It may have come under another type before, or for the first time under one that is shown.
-        if same.inline_type.is_empty() && !inline_type.is_empty() {
-            blob::set_inline_type(conn, same.id, inline_type).await?;
+        let mut needless = thrown(row, Some(project.owner_id), now);
+        if lost == Some(&same.object_key) {
+            blob::set_object(conn, same.id, &row.object_key).await?;
+            needless = Thrown { object_key: same.object_key, store_id: String::new(), ..needless };
         }
+        throw_away(conn, needless, now).await?;
         return Ok(same.id);
     }
     let new = BlobRow {
@@ -254,14 +268,13 @@ async fn keep(
         sha256: finish.sha256.to_vec(),
         size_bytes: finish.size_bytes,
         object_key: row.object_key.clone(),
-        inline_type: inline_type.to_owned(),
         create_time: now,
     };
     blob::insert(conn, &new).await?;
     Ok(new.id)
 }
 
-fn media_row(id: Id, blob_id: Id, row: &UploadRow, now: Time) -> MediaRow {
+fn media_row(id: Id, blob_id: Id, row: &UploadRow, inline_type: &str, now: Time) -> MediaRow {
     MediaRow {
         id,
         project_id: row.project_id,
@@ -269,6 +282,7 @@ fn media_row(id: Id, blob_id: Id, row: &UploadRow, now: Time) -> MediaRow {
         name: row.name.clone(),
         kind: row.kind.clone(),
         content_type: row.content_type.clone(),
+        inline_type: inline_type.to_owned(),
         uploader_id: Some(row.account_id),
         version: 1,
         create_time: now,

@@ -121,6 +121,13 @@ pub async fn lock(conn: &mut Conn, accounts: &[Id]) -> Result<(), DbError> {
     within(limit, query.execute(postgres.inner())).await.map(drop)
 }
 
+/// The same for two accounts that may have no sums yet. The rows are made in their order, too: whoever makes one holds it.
+pub async fn take(conn: &mut Conn, one: Id, other: Id) -> Result<(), DbError> {
+    touch(conn, one.min(other)).await?;
+    touch(conn, one.max(other)).await?;
+    lock(conn, &[one, other]).await
+}
+
 /// Makes an account's row where there is none.
 pub async fn touch(conn: &mut Conn, account: Id) -> Result<(), DbError> {
     let row =

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use indicatif::ProgressBar;
+use quartet_chassis::id::Id;
 use quartet_proto::media::v1::media_service_client::MediaServiceClient;
 use quartet_proto::media::v1::{ByteRange, DownloadRequest, Media, download_response};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -26,7 +27,7 @@ use crate::task::Get;
 pub async fn run(options: &Options, wanted: &Get) -> anyhow::Result<()> {
     let (path, media) = as_account(options, async |session| {
         let media = media(session, &wanted.media).await.map_err(failed)?;
-        let path = target(wanted.file.as_deref(), &media);
+        let path = target(wanted.file.as_deref(), &media)?;
         let bar = bar(u64::try_from(media.size_bytes)?);
         let patience = Patience::new(Duration::from_secs(wanted.patience));
         let fetched = fetch(session, &media, &path, &bar, patience).await;
@@ -39,19 +40,20 @@ pub async fn run(options: &Options, wanted: &Get) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the file goes. A name that somebody else has chosen leads to no other folder and hides nothing.
-fn target(wanted: Option<&Path>, media: &Media) -> PathBuf {
+/// Where the file goes. What somebody else has chosen leads to no other folder and hides nothing, be it a name or what a server calls an id.
+fn target(wanted: Option<&Path>, media: &Media) -> anyhow::Result<PathBuf> {
+    let id: Id = media.media_id.parse().context("the server answers with a file's id that is none")?;
     let name: String = media.name.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
     let name = match name.trim_start_matches('.') {
-        "" => media.media_id.clone(),
+        "" => id.to_string(),
         bare if bare.len() < name.len() => format!("_{bare}"),
         bare => bare.to_owned(),
     };
-    match wanted {
+    Ok(match wanted {
         None => PathBuf::from(name),
         Some(folder) if folder.is_dir() => folder.join(name),
         Some(file) => file.to_owned(),
-    }
+    })
 }
 
 async fn fetch(
@@ -203,15 +205,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_leads_to_no_other_folder() {
-        let named = |name: &str| {
-            let media = Media { name: name.to_owned(), media_id: "0193".to_owned(), ..Default::default() };
-            target(None, &media).display().to_string()
+    fn s51_a_name_leads_to_no_other_folder() {
+        const ID: &str = "0198b3f2-7d0c-7a51-8f0e-5b1d2c3e4f60";
+        let called = |name: &str, id: &str| {
+            let media = Media { name: name.to_owned(), media_id: id.to_owned(), ..Default::default() };
+            target(None, &media).map(|path| path.display().to_string())
         };
+        let named = |name: &str| called(name, ID).unwrap();
+        for id in ["", "..", "../../etc/passwd", "/etc/passwd"] {
+            assert!(called("...", id).is_err() && called("beach.mp4", id).is_err(), "{id}");
+        }
         assert_eq!(named("beach.mp4"), "beach.mp4");
         assert_eq!(named("../../etc/passwd"), "__.._etc_passwd");
         assert_eq!(named(".bashrc"), "_bashrc");
-        assert_eq!(named("..."), "0193");
+        assert_eq!(named("..."), ID);
         assert_eq!(named("a\u{7}b"), "a_b");
     }
 }

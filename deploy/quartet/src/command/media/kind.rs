@@ -15,13 +15,13 @@ const KNOWN: [(&str, &str, Option<MediaKind>); 16] = [
     ("vtt", "text/vtt", Some(MediaKind::Transcript)),
     ("srt", "application/x-subrip", Some(MediaKind::Transcript)),
     ("txt", "text/plain", None),
-    ("md", "text/markdown", Some(MediaKind::AiSummary)),
+    ("md", "text/markdown", None),
     ("json", "application/json", None),
-    ("mp3", "audio/mpeg", Some(MediaKind::AiAudio)),
-    ("m4a", "audio/mp4", Some(MediaKind::AiAudio)),
-    ("ogg", "audio/ogg", Some(MediaKind::AiAudio)),
-    ("wav", "audio/wav", Some(MediaKind::AiAudio)),
-    ("flac", "audio/flac", Some(MediaKind::AiAudio)),
+    ("mp3", "audio/mpeg", None),
+    ("m4a", "audio/mp4", None),
+    ("ogg", "audio/ogg", None),
+    ("wav", "audio/wav", None),
+    ("flac", "audio/flac", None),
 ];
 
 /// The type and, where there is no doubt, the kind of a file with this name.
@@ -40,6 +40,8 @@ mod tests {
         assert_eq!(of_name(Path::new("a/Beach.MP4")), ("video/mp4", Some(MediaKind::Video)));
         assert_eq!(of_name(Path::new("said.vtt")), ("text/vtt", Some(MediaKind::Transcript)));
         assert_eq!(of_name(Path::new("notes.txt")), ("text/plain", None));
+        // Whether a machine has made it, the name does not say.
+        assert_eq!(of_name(Path::new("talk.mp3")), ("audio/mpeg", None));
         assert_eq!(of_name(Path::new("mp4")), ("application/octet-stream", None));
     }
 }
