@@ -1,6 +1,6 @@
 //! Who listens, with a copy of each conversation as a client would keep it on a disk, and a line that is cut again and again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,8 +73,7 @@ impl Copy {
         if kind == 1 {
             assert_eq!(message.seq, self.messages.len() as i64 + 1, "messages are dense and in order");
             self.messages.push(digest);
-            let mark = self.marks.entry(message.sender_account_id.clone()).or_default();
-            *mark = higher(*mark, (message.seq, message.seq));
+            self.know(&message.sender_account_id, (message.seq, message.seq));
         } else {
             self.messages[message.seq as usize - 1] = digest;
         }
@@ -87,6 +86,10 @@ impl Copy {
         let told = self.told.entry(account_id.to_owned()).or_default();
         assert_eq!(higher(*told, mark), mark, "a watermark went back from {told:?}");
         *told = mark;
+        self.know(account_id, mark);
+    }
+
+    fn know(&mut self, account_id: &str, mark: Mark) {
         let known = self.marks.entry(account_id.to_owned()).or_default();
         *known = higher(*known, mark);
     }
@@ -105,6 +108,8 @@ pub struct Listener {
     pub copies: Vec<Copy>,
     /// What everything came to, once nobody writes any more.
     pub truth: watch::Receiver<Option<Arc<Vec<Truth>>>>,
+    /// Whose state the stream has told.
+    pub shown: HashSet<String>,
     /// How many streams it took.
     pub streams: usize,
 }
@@ -152,6 +157,7 @@ impl Listener {
                 return;
             }
         };
+        self.shown.clear();
         let mut left = 1 + self.dice.below(120);
         let mut is_first = true;
         while !self.is_done(since) && (left > 0 || self.truth.borrow().is_some()) {
@@ -195,14 +201,22 @@ impl Listener {
         true
     }
 
-    /// A conversation's state at the start of a stream, which is never behind what was told before.
+    /// A conversation's state. That at the start of a stream is never behind what was told before. A later one, which comes because the account's
+    /// own view has changed, may have been read a moment ago: of its watermarks the greater ones count.
     fn show(&mut self, conversation: &Conversation) {
         let me = self.pass.account_id.clone();
+        let is_first = self.shown.insert(conversation.conversation_id.clone());
         let copy = self.copy(&conversation.conversation_id);
-        assert!(conversation.last_change >= copy.position(), "{conversation:?}");
-        copy.mark(&me, (conversation.delivered_seq, conversation.read_seq));
-        for other in &conversation.participants {
-            copy.mark(&other.account_id, (other.delivered_seq, other.read_seq));
+        assert!(!is_first || conversation.last_change >= copy.position(), "{conversation:?}");
+        let own = (&me, (conversation.delivered_seq, conversation.read_seq));
+        let others = conversation.participants.iter();
+        let others = others.map(|other| (&other.account_id, (other.delivered_seq, other.read_seq)));
+        for (account_id, mark) in [own].into_iter().chain(others) {
+            if is_first {
+                copy.mark(account_id, mark);
+            } else {
+                copy.know(account_id, mark);
+            }
         }
     }
 
