@@ -17,6 +17,8 @@ mod receipts;
 mod room;
 mod seat;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tick;
 mod view;
 mod work;

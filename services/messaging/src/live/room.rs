@@ -177,6 +177,17 @@ impl Room {
         seats.closed
     }
 
+    /// Lets a stream that is told what happens wait with it, while the conversation is read once more.
+    pub fn hold(&self, stream: &Stream) {
+        let mut seats = self.lock();
+        let head = seats.head.unwrap_or_default();
+        if let Some(seat) = seats.by_stream.get_mut(&stream.id)
+            && let Place::Level { after } = seat.place
+        {
+            seat.place = Place::Holding { after: after.max(head), items: Vec::new() };
+        }
+    }
+
     /// Tells a stream of the conversation as it was read, while what comes behind it is still to be read.
     pub fn tell_behind(&self, stream: &Stream, view: &View) -> bool {
         let mut seats = self.lock();
@@ -198,26 +209,30 @@ impl Room {
         }
         let head = seats.head;
         let Some(seat) = seats.by_stream.get_mut(&stream.id) else { return Levelled::Away };
-        let collected = match &mut seat.place {
-            Place::Collecting { base, items } if base.is_some_and(|base| base <= number) => std::mem::take(items),
-            Place::Behind if head.is_some_and(|head| head <= number) => Vec::new(),
+        let (collected, after) = match &mut seat.place {
+            Place::Collecting { base, items } if base.is_some_and(|base| base <= number) => {
+                (std::mem::take(items), number)
+            }
+            Place::Behind if head.is_some_and(|head| head <= number) => (Vec::new(), number),
+            // What it is shown may be ahead of what it was told, which it hears all the same.
+            Place::Holding { after, items } => (std::mem::take(items), *after),
             Place::Collecting { .. } | Place::Behind => {
                 seat.place = Place::Collecting { base: head, items: Vec::new() };
                 return Levelled::Behind;
             }
             Place::Level { .. } => {
-                // It goes on as it does: what it is shown may be ahead of what it was told.
+                // It did not wait, for there was too much. It goes on as it does.
                 if let Some(view) = view {
                     seat.show(self.id, view);
                 }
                 return Levelled::Level;
             }
         };
-        seat.place = Place::Level { after: number };
+        seat.place = Place::Level { after };
         if let Some(view) = view {
             seat.show(self.id, view);
         }
-        if !seat.tell(&collected, number) {
+        if !seat.tell(&collected, after) {
             seats.by_stream.remove(&stream.id);
         }
         Levelled::Level

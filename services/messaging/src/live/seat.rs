@@ -31,6 +31,9 @@ pub struct Seat {
 pub enum Place {
     /// It reads the state, and keeps what happens meanwhile: all that comes behind `base`, once that is known.
     Collecting { base: Option<i64>, items: Vec<Arc<Item>> },
+    /// It reads the conversation once more, has what has numbers up to `after`, and keeps what happens meanwhile: what it reads must not
+    /// be older than what it was told.
+    Holding { after: i64, items: Vec<Arc<Item>> },
     /// It reads what happened long ago, and will come back for the rest.
     Behind,
     /// It is told what happens, and has what has these numbers.
@@ -54,6 +57,15 @@ impl Seat {
                 let collected = std::mem::take(items);
                 self.place = Place::Behind;
                 !self.leaves(&collected) && !self.leaves(batch.items)
+            }
+            Place::Holding { after, items } => {
+                items.extend(batch.items.iter().cloned());
+                if items.len() <= COLLECTED {
+                    return true;
+                }
+                let (after, items) = (*after, std::mem::take(items));
+                self.place = Place::Level { after };
+                self.tell(&items, after)
             }
             Place::Behind => !self.leaves(batch.items),
             Place::Level { after } => {
@@ -97,7 +109,7 @@ impl Seat {
 
     /// Tells how far somebody is, or keeps it until the stream knows of the conversation.
     pub fn receipt(&mut self, account: Id, mark: (i64, i64), frames: &Frames) {
-        if self.is_told {
+        if self.is_told && !matches!(self.place, Place::Holding { .. }) {
             self.stream.put(frames.of(self.stream.kind));
         } else {
             self.receipts.insert(account, mark);

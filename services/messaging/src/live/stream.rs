@@ -135,6 +135,17 @@ impl Stream {
         *self.focus.lock().unwrap_or_else(PoisonError::into_inner) = conversation;
     }
 
+    /// What waits, as it would be sent.
+    #[cfg(test)]
+    pub(super) fn drained(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Poll::Ready(Some(frame)) = self.queue.poll_frame(&mut cx) {
+            all.extend(frame.into_data().unwrap_or_default());
+        }
+        all
+    }
+
     pub(super) fn lock_rooms(&self) -> MutexGuard<'_, Option<HashSet<Id>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }

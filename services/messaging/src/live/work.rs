@@ -116,6 +116,7 @@ async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Resul
     let hub = &store.hub;
     // First a seat, then the reading: what happens in between is kept.
     let Some(room) = hub.sit(stream, conversation) else { return Ok(()) };
+    room.hold(stream);
     let Some(view) = store.conversation(conversation, stream.account).await? else {
         hub.remember_one(stream.account, conversation, None);
         if hub.unsit(stream, conversation) {
