@@ -125,7 +125,7 @@ mod tests {
         other.shrink(2 * SHARE);
         other.shrink(1);
         let mut more = room.hold(Id::NIL);
-        assert!(more.grow(SHARE - 1).is_ok() && more.grow(1).is_err());
+        assert!(more.grow(SHARE - 2).is_ok() && more.grow(1).is_err());
         drop((held, late, other, more));
         let taken = room.0.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!((taken.all, taken.by.len()), (0, 0));

@@ -4,6 +4,7 @@ use aws_lc_rs::digest;
 
 use crate::harness::prelude::*;
 
+mod abuse;
 mod browser;
 mod erasure;
 mod file;

@@ -1,6 +1,7 @@
 //! Downloads that take their time: readers who stop, and readers who lose their right on the way.
 
 use futures_util::future::join_all;
+use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -47,17 +48,15 @@ async fn rest(stream: TcpStream) -> usize {
 }
 
 /// What a download ends with that is cut off. What cuts it off looks every two seconds, whether the reader reads or not; this one reads so
-/// slowly that all of it would take twenty.
+/// slowly, however long the pieces are, that all of it would take twenty.
 async fn cut_off(mut download: tonic::Streaming<DownloadResponse>) -> Refusal {
-    eventually("the download has ended", async || match download.message().await {
-        Ok(Some(_)) => {
-            tokio::time::sleep(Duration::from_millis(80)).await;
-            None
+    loop {
+        match download.message().await {
+            Ok(Some(piece)) => tokio::time::sleep(Duration::from_nanos(400 * piece.encoded_len() as u64)).await,
+            Ok(None) => panic!("it ends as if it were whole"),
+            Err(status) => return status.into(),
         }
-        Ok(None) => panic!("it ends as if it were whole"),
-        Err(status) => Some(refusal::<()>(Err(status))),
-    })
-    .await
+    }
 }
 
 #[tokio::test]
