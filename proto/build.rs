@@ -16,7 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // Encoded by the compiler itself: the typed set would lose the access options, which prost does not know.
     fs::write(out.join("quartet.descriptors"), compiler.encode_file_descriptor_set())?;
+    // Without transport: `connect` would stand beside the rpc Connect.
     tonic_prost_build::configure()
+        .build_transport(false)
         .bytes(".quartet.catalogue.v1")
         .bytes(".quartet.media.v1")
         .compile_fds(compiler.file_descriptor_set())?;

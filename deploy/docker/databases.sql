@@ -1,3 +1,4 @@
 create database identity;
 create database catalogue;
 create database media;
+create database messaging;

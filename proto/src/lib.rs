@@ -22,6 +22,12 @@ pub mod media {
     }
 }
 
+pub mod messaging {
+    pub mod v1 {
+        tonic::include_proto!("quartet.messaging.v1");
+    }
+}
+
 pub mod control {
     pub mod v1 {
         tonic::include_proto!("quartet.control.v1");

@@ -17,5 +17,6 @@ mod harness;
 mod house;
 mod identity;
 mod media;
+mod messaging;
 mod readme;
 mod storage;

@@ -11,24 +11,31 @@ fn commands(section: &str) -> String {
     let (_, text) = readme.split_once(&format!("\n## {section}\n")).expect("the README has this section");
     let text = text.split("\n## ").next().unwrap();
     let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    blocks.collect()
+    let of_terminals = blocks.map(|block| match block.starts_with("# the second terminal\n") {
+        true => format!("second() {{\n{block}}}\nsecond > \"$QUARTET_DATA/heard\" 2>&1 &\nheard caughtUp\n"),
+        false => block.to_owned(),
+    });
+    of_terminals.collect()
 }
 
 /// The same commands against `world`: its port and data directory in the place of the usual ones, and this binary in the place of
 /// `cargo run`. A line that must fail (`! …`) ends the script when it does not, what a person breaks off is broken off, and a printed
-/// address is opened.
+/// address is opened. What the second terminal shows is waited for before the end, and so is its own.
 fn script(world: &World) -> String {
     let commands = commands("The first five minutes");
     let own = commands
         .replace("cargo run --quiet --", "executable")
         .replace("127.0.0.1:8000", &world.gateway().to_string())
         .replace("/tmp/", "$QUARTET_DATA/")
+        .replace("data/token", "\"$QUARTET_DATA/token\"")
         .replace("head -c 500000000", "head -c 50000000");
     let strict = own.lines().map(|line| {
         if let Some(command) = line.strip_prefix("! ") {
             format!("if {command}; then exit 1; fi\n")
         } else if let Some(address) = line.strip_prefix("echo \"http://") {
             format!("{line}\nopened \"http://{address}\n")
+        } else if line.starts_with("rpc identity.v1.SessionService/SignOut") {
+            format!("heard readSeq\n{line}\nwait\ncat \"$QUARTET_DATA/heard\"\n")
         } else if line.ends_with("# break it off …") {
             line.replacen("quartet", "broken_off", 1) + "\n"
         } else {
@@ -54,6 +61,16 @@ broken_off() {
     done
     kill -INT $! 2> /dev/null || true
     wait $! || true
+}
+
+# The second terminal shows something, within half a minute.
+heard() {
+    for _ in $(seq 300); do
+        if grep -q "$1" "$QUARTET_DATA/heard"; then return; fi
+        sleep 0.1
+    done
+    cat "$QUARTET_DATA/heard"
+    exit 1
 }
 
 opened() {
@@ -100,6 +117,10 @@ async fn the_first_five_minutes_go_as_the_readme_says() {
         "\"averageGrade\": 95",
         "beach.mp4 is media ",
         "video/mp4 49434",
+        "The film begins at eight.",
+        "\"started\"",
+        "\"caughtUp\"",
+        "\"receipt\"",
     ] {
         assert!(stdout.contains(sign), "`{sign}` is not in:\n{stdout}\n{stderr}");
     }

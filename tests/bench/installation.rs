@@ -54,7 +54,7 @@ impl Embedded {
     pub fn start(engine: Engine<'_>, name: &str, flags: &[&str]) -> anyhow::Result<Embedded> {
         let mut arguments: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         if let Engine::Postgres(postgres) = engine {
-            for service in ["identity", "catalogue", "media"] {
+            for service in ["identity", "catalogue", "media", "messaging"] {
                 arguments.push(format!("--{service}-database-url"));
                 arguments.push(postgres.create_database(&format!("{service}_{name}"))?);
             }

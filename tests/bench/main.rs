@@ -28,7 +28,7 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 14] = [
+const SCENARIOS: [(&str, Scenario); 15] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
@@ -42,6 +42,7 @@ const SCENARIOS: [(&str, Scenario); 14] = [
     ("courses", scenario::courses::run),
     ("files", scenario::files::run),
     ("long", scenario::files::long),
+    ("fanout", scenario::fanout::run),
     ("start", scenario::start::run),
 ];
 

@@ -1,4 +1,4 @@
-//! Whom `quartet media put` and `get` speak to, and as whom.
+//! Whom `quartet media put`, `media get` and `push test` speak to, and as whom.
 
 use clap::Args;
 use http::Uri;
@@ -8,11 +8,11 @@ use secrecy::SecretString;
 #[derive(Args, Debug, Clone)]
 #[group(skip)]
 pub struct Client {
-    /// The installation that `quartet media put` and `get` speak to: `http://HOST:PORT` or `https://HOST`
+    /// The installation that `quartet media put`, `media get` and `push test` speak to: `http://HOST:PORT` or `https://HOST`
     #[arg(long, env = "QUARTET_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8000", value_parser = server)]
     pub server: Uri,
 
-    /// The address of the account that `quartet media put` and `get` sign in to, and out of when they are done
+    /// The address of the account that these commands sign in to, and out of when they are done
     #[arg(long, env = "QUARTET_ACCOUNT", value_name = "ADDRESS")]
     pub account: Option<String>,
 
@@ -20,7 +20,7 @@ pub struct Client {
     #[arg(long, env = "QUARTET_ACCOUNT_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub account_password: Option<SecretString>,
 
-    /// Instead of an account: an access token that `quartet media put` and `get` show
+    /// Instead of an account: an access token that these commands show
     #[arg(long, env = "QUARTET_ACCESS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub access_token: Option<SecretString>,
 }

@@ -38,11 +38,18 @@ pub fn check(settings: &Settings, mistakes: &mut Mistakes) {
             database("QUARTET_MEDIA_DATABASE_URL", options.media.database_url.as_ref(), &options.fleet, mistakes);
             objects(&options.media, mistakes);
         }
+        Some(Task::Messaging) => {
+            bus(&options.fleet, mistakes);
+            need("QUARTET_IDENTITY_ADDRESS", !options.fleet.identity_address.is_empty(), mistakes);
+            let url = options.messaging.database_url.as_ref();
+            database("QUARTET_MESSAGING_DATABASE_URL", url, &options.fleet, mistakes);
+        }
         Some(Task::Gateway) => {
             bus(&options.fleet, mistakes);
             need("QUARTET_IDENTITY_ADDRESS", !options.fleet.identity_address.is_empty(), mistakes);
             need("QUARTET_CATALOGUE_ADDRESS", !options.fleet.catalogue_address.is_empty(), mistakes);
             need("QUARTET_MEDIA_ADDRESS", !options.fleet.media_address.is_empty(), mistakes);
+            need("QUARTET_MESSAGING_ADDRESS", !options.fleet.messaging_address.is_empty(), mistakes);
         }
         _ => {}
     }

@@ -42,6 +42,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         Some(Task::Identity) => role::identity(settings.options).await,
         Some(Task::Catalogue) => role::catalogue(settings.options).await,
         Some(Task::Media { tool: None }) => role::media(settings.options).await,
+        Some(Task::Messaging) => role::messaging(settings.options).await,
         Some(Task::Gateway) => role::gateway(settings.options).await,
         Some(_) => anyhow::bail!("this is a command, not a server"),
     }

@@ -60,6 +60,7 @@ impl Reached {
             Context::Identity => quartet_identity::start_idle(&options.identity, &parts).await?,
             Context::Catalogue => quartet_catalogue::start_idle(&options.catalogue, &parts).await?,
             Context::Media => quartet_media::start_idle(&options.media, &parts).await?,
+            Context::Messaging => quartet_messaging::start_idle(&options.messaging, &parts).await?,
         };
         Ok(Reached { upstream: Upstream::Local(guard), parts: Some(parts), home })
     }
@@ -130,6 +131,7 @@ fn is_fleet(options: &Options, context: Context) -> anyhow::Result<bool> {
         Context::Identity => options.identity.database_url.as_ref(),
         Context::Catalogue => options.catalogue.database_url.as_ref(),
         Context::Media => options.media.database_url.as_ref(),
+        Context::Messaging => options.messaging.database_url.as_ref(),
     };
     let on_server = url.is_some_and(|url: &SecretString| !url.expose_secret().starts_with("sqlite:"));
     let has_key = options.fleet.master_key.is_some();
@@ -137,7 +139,7 @@ fn is_fleet(options: &Options, context: Context) -> anyhow::Result<bool> {
     match context {
         _ if !on_server || (has_directory && !has_key) => Ok(false),
         Context::Identity if !has_key => bail!("`QUARTET_MASTER_KEY` must be set: identity's database is a fleet's"),
-        Context::Identity | Context::Catalogue | Context::Media => Ok(true),
+        Context::Identity | Context::Catalogue | Context::Media | Context::Messaging => Ok(true),
     }
 }
 

@@ -9,13 +9,14 @@ use quartet_gateway::Gateway;
 use crate::home::Home;
 use crate::parts;
 use crate::running::{Running, Start};
-use crate::services::{self, CATALOGUE, IDENTITY, MEDIA};
+use crate::services::{self, CATALOGUE, IDENTITY, MEDIA, MESSAGING};
 use crate::settings::Options;
 
 const GATEWAY_PORT: u16 = 8000;
 const IDENTITY_PORT: u16 = 8001;
 const CATALOGUE_PORT: u16 = 8002;
 const MEDIA_PORT: u16 = 8003;
+const MESSAGING_PORT: u16 = 8004;
 
 pub async fn identity(options: Options) -> anyhow::Result<Running> {
     let (mut start, parts) = begin(&options, IDENTITY_PORT).await?;
@@ -46,13 +47,23 @@ pub async fn media(options: Options) -> anyhow::Result<Running> {
     serve(start, &options, MEDIA, Upstream::Local(service.guard), service.check).await
 }
 
+pub async fn messaging(options: Options) -> anyhow::Result<Running> {
+    let (mut start, parts) = begin(&options, MESSAGING_PORT).await?;
+    let identity = Upstream::remote(&options.fleet.identity_address)?;
+    let service = quartet_messaging::start(&options.messaging, &parts, identity.clone()).await?;
+    parts.follow("messaging", identity);
+    start.control(&options, None).await?;
+    serve(start, &options, MESSAGING, Upstream::Local(service.guard), service.check).await
+}
+
 pub async fn gateway(options: Options) -> anyhow::Result<Running> {
     let (mut start, parts) = begin(&options, GATEWAY_PORT).await?;
     let identity = Upstream::remote(&options.fleet.identity_address)?;
     let catalogue = Upstream::remote(&options.fleet.catalogue_address)?;
     let media = Upstream::remote(&options.fleet.media_address)?;
+    let messaging = Upstream::remote(&options.fleet.messaging_address)?;
     parts.follow("gateway", identity.fresh());
-    let routes = vec![(IDENTITY, identity), (CATALOGUE, catalogue), (MEDIA, media)];
+    let routes = vec![(IDENTITY, identity), (CATALOGUE, catalogue), (MEDIA, media), (MESSAGING, messaging)];
     let checks = routes.iter().map(|(package, upstream)| ((*package).to_owned(), upstream.check())).collect();
     let health = Health::start(checks, parts.stopping.clone()).await;
     let gateway = Gateway::new(&options.gateway, &parts, routes, health.clone(), start.drain.clone())?;

@@ -15,6 +15,7 @@ use crate::settings::Options;
 pub const IDENTITY: &str = "quartet.identity";
 pub const CATALOGUE: &str = "quartet.catalogue";
 pub const MEDIA: &str = "quartet.media";
+pub const MESSAGING: &str = "quartet.messaging";
 
 /// The options with the databases, and the folder of files, in the data directory where no other is named.
 pub fn with_files(mut options: Options, data: &Path) -> Options {
@@ -22,6 +23,7 @@ pub fn with_files(mut options: Options, data: &Path) -> Options {
     options.identity.database_url.get_or_insert_with(|| file("identity.db"));
     options.catalogue.database_url.get_or_insert_with(|| file("catalogue.db"));
     options.media.database_url.get_or_insert_with(|| file("media.db"));
+    options.messaging.database_url.get_or_insert_with(|| file("messaging.db"));
     options.media.directory.get_or_insert_with(|| data.join("media"));
     options
 }

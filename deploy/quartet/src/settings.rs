@@ -33,7 +33,7 @@ pub struct Options {
     pub data: PathBuf,
 
     /// Where to listen: 127.0.0.1:8000 for everything in one process and for the gateway, 127.0.0.1:8001 for identity,
-    /// 127.0.0.1:8002 for the catalogue, 127.0.0.1:8003 for media
+    /// 127.0.0.1:8002 for the catalogue, 127.0.0.1:8003 for media, 127.0.0.1:8004 for messaging
     #[arg(long, env = "QUARTET_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 
@@ -59,6 +59,9 @@ pub struct Options {
 
     #[command(flatten, next_help_heading = "Media")]
     pub media: quartet_media::Config,
+
+    #[command(flatten, next_help_heading = "Messaging")]
+    pub messaging: quartet_messaging::Config,
 
     #[command(flatten, next_help_heading = "Gateway")]
     pub gateway: quartet_gateway::Config,
@@ -99,11 +102,15 @@ pub struct Fleet {
     #[arg(long, env = "QUARTET_MEDIA_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub media_address: Vec<String>,
 
+    /// Where messaging listens
+    #[arg(long, env = "QUARTET_MESSAGING_ADDRESS", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
+    pub messaging_address: Vec<String>,
+
     /// Lets a role that runs alone use a SQLite file. Never two on one file
     #[arg(long, env = "QUARTET_ALLOW_SQLITE")]
     pub allow_sqlite: bool,
 
-    /// Lets identity, the catalogue and media describe their contracts on their own ports. The gateway has a setting of its own
+    /// Lets identity, the catalogue, media and messaging describe their contracts on their own ports. The gateway has a setting of its own
     #[arg(long, env = "QUARTET_REFLECTION")]
     pub reflection: bool,
 }
@@ -142,6 +149,8 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
     ("identity_failed_sign_ins_per_minute", "60000"),
     ("identity_failed_sign_ins_per_account", "1000000"),
     ("identity_failed_accounts_per_network", "0"),
+    ("messaging_sends_per_minute", "0"),
+    ("messaging_starts_per_minute", "0"),
     ("gateway_connections_per_address", "10000"),
     ("gateway_mails_per_minute", "1000000"),
     ("gateway_calls_per_address", "8192"),
@@ -154,7 +163,7 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
 pub fn command() -> Command {
     let command = Task::augment_subcommands(Options::augment_args(Command::new("quartet")))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Accounts, movies, courses and files behind one port: everything in one process, or one role of a fleet")
+        .about("Accounts, movies, courses, files and conversations behind one port: everything in one process, or one role of a fleet")
         .after_help("Every setting is taken by every command, as a flag or from its variable.")
         .subcommand_required(false)
         .disable_help_subcommand(true);
@@ -167,8 +176,8 @@ fn hide_settings_of_tools(command: Command) -> Command {
     let hidden = settings.iter().filter(|arg| arg.get_id() != "data").map(|arg| arg.clone().hide(true));
     let hidden: Vec<_> = hidden.collect();
     command.mut_subcommands(|tool| match tool.get_name() {
-        "identity" | "catalogue" | "gateway" => tool,
-        "media" => {
+        "identity" | "catalogue" | "messaging" | "gateway" => tool,
+        "media" | "push" => {
             let is_shown = |arg: &Arg| client::SHOWN.contains(&arg.get_id().as_str());
             let hidden: Vec<_> =
                 settings.iter().filter(|arg| !is_shown(arg)).map(|arg| arg.clone().hide(true)).collect();

@@ -17,6 +17,11 @@ pub enum Task {
         #[command(subcommand)]
         tool: Option<MediaTool>,
     },
+    /// Runs conversations, messages and pushes: one role of a fleet
+    Messaging,
+    /// Tries the pushes of an account's devices
+    #[command(subcommand)]
+    Push(Push),
     /// Runs the public port: one role of a fleet
     Gateway,
     /// Brings databases up to this version. A fleet's roles wait for it
@@ -59,6 +64,7 @@ pub enum Context {
     Identity,
     Catalogue,
     Media,
+    Messaging,
 }
 
 /// What can be imported.
@@ -94,6 +100,16 @@ pub enum MediaTool {
     Put(Put),
     /// Downloads a file. Broken off, the same command goes on where it was
     Get(Get),
+}
+
+/// What can be done with pushes, as an account of a server that may be anywhere.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Push {
+    /// Sends a push to a device and prints what came of each step. Without a device: prints the account's devices
+    Test {
+        /// The device's id
+        device: Option<String>,
+    },
 }
 
 /// What to upload.
@@ -212,6 +228,6 @@ pub struct Mail {
 impl Task {
     /// Whether it runs until it is told to stop.
     pub fn is_role(&self) -> bool {
-        matches!(self, Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Gateway)
+        matches!(self, Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Messaging | Task::Gateway)
     }
 }

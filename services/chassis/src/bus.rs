@@ -4,6 +4,8 @@
 //! complete. The marker names the very run of the server: a Redis that was emptied, restored from an older dump or replaced by a
 //! replica has no such marker, and means "unknown" instead of "nothing revoked".
 
+mod news;
+
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};

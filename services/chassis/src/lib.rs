@@ -30,3 +30,4 @@ pub mod serve;
 pub mod telemetry;
 pub mod throttle;
 pub mod upstream;
+pub mod words;

@@ -55,6 +55,8 @@ const LAST: Duration = Duration::from_secs(2);
 const PAUSE: i64 = 250;
 /// … up to this, in milliseconds.
 const LONGEST_PAUSE: i64 = 60_000;
+/// How long somebody else can have a job wait.
+const LONGEST_WISH: Duration = Duration::from_secs(3600);
 /// What can't be done in this time is given up.
 const PATIENCE: TimeDelta = TimeDelta::hours(48);
 /// How long a done row is kept.
@@ -88,6 +90,11 @@ struct Row {
     attempts: i32,
     create_time: Time,
 }
+
+/// A job failed, and whoever refused it has said when to come again.
+#[derive(Debug, thiserror::Error)]
+#[error("not before {} s from now", .0.as_secs())]
+pub struct Later(pub Duration);
 
 /// A row could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -282,7 +289,10 @@ impl Outbox {
             }
             Err(error) => {
                 tracing::warn!(job = %id, kind, attempts, error = format!("{error:#}"), "a job failed and is tried again later");
-                self.postpone(id, pause(attempts, u64::from_le_bytes(random::bytes()))).await
+                let asked = error.downcast_ref().map(|Later(wait)| TimeDelta::from_std((*wait).min(LONGEST_WISH)));
+                let least = asked.and_then(Result::ok).unwrap_or_default();
+                let pause = pause(attempts, u64::from_le_bytes(random::bytes()));
+                self.postpone(id, if least > TimeDelta::zero() { least + pause / 4 } else { pause }).await
             }
         }
     }

@@ -260,7 +260,7 @@ pub struct Config {
         long = "identity-erasure-contexts",
         env = "QUARTET_IDENTITY_ERASURE_CONTEXTS",
         value_name = "NAMES",
-        default_value = "catalogue,media",
+        default_value = "catalogue,media,messaging",
         value_delimiter = ',',
         value_parser = erasure_context
     )]

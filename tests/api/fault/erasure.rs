@@ -11,13 +11,16 @@ use crate::identity::erasure::{completed, copied};
 use crate::media::{sha256, video};
 
 /// What is done one after the other, and by whom.
-const STEPS: [(&str, &str); 10] = [
+const STEPS: [(&str, &str); 13] = [
     ("account feed", "catalogue"),
     ("erasure step", "catalogue"),
     ("erasure report", "catalogue"),
     ("account feed", "media"),
     ("erasure step", "media"),
     ("erasure report", "media"),
+    ("account feed", "messaging"),
+    ("erasure step", "messaging"),
+    ("erasure report", "messaging"),
     ("erasure jobs", "identity"),
     ("erasure revocations", "identity"),
     ("erasure account", "identity"),
@@ -35,7 +38,7 @@ impl Stage {
         let world = World::lone(&[]).await;
         let mut others = HashMap::new();
         if let Some(grounds) = world.grounds() {
-            for role in ["catalogue", "media"] {
+            for role in ["catalogue", "media", "messaging"] {
                 let command = grounds.role(role, &["--identity-address", &world.gateway().to_string()]);
                 others.insert(role, Process::start(&command).await);
             }

@@ -6,5 +6,6 @@ mod commit;
 mod drain;
 mod erasure;
 mod media;
+mod messaging;
 mod postgres;
 mod start;

@@ -20,23 +20,24 @@ async fn f22_roles_start_in_any_order_without_their_parts_and_are_ready_when_the
     }
     let postgres = OwnPostgres::start().await;
     for order in [
-        ["gateway", "media", "catalogue", "identity"],
-        ["catalogue", "identity", "gateway", "media"],
-        ["media", "identity", "gateway", "catalogue"],
+        ["gateway", "media", "messaging", "catalogue", "identity"],
+        ["messaging", "catalogue", "identity", "gateway", "media"],
+        ["media", "identity", "gateway", "catalogue", "messaging"],
     ] {
         let grounds = Grounds::make(postgres.server.clone(), &[]).await;
         grounds.migrate().await;
         postgres.act("stop").await;
         grounds.redis.stop();
-        let ports = [free_port(), free_port(), free_port(), free_port()];
-        let [gateway, catalogue, identity, media] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let ports = [free_port(), free_port(), free_port(), free_port(), free_port()];
+        let [gateway, catalogue, identity, media, messaging] = ports.map(|port| format!("127.0.0.1:{port}"));
         let mut starting = Vec::new();
         for role in order {
-            let at = [&identity, &catalogue, &media];
+            let at = [&identity, &catalogue, &media, &messaging];
             let (listen, others) = match role {
                 "gateway" => (&gateway, gateway_flags(&at).to_vec()),
                 "catalogue" => (&catalogue, vec!["--identity-address", &identity]),
                 "media" => (&media, vec!["--identity-address", &identity]),
+                "messaging" => (&messaging, vec!["--identity-address", &identity]),
                 _ => (&identity, Vec::new()),
             };
             let more = [vec!["--listen", listen], others].concat();

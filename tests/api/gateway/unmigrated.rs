@@ -28,7 +28,10 @@ async fn f22_roles_on_unmigrated_databases_are_not_ready_until_they_are_migrated
     let at = identity.started.listen.to_string();
     let catalogue = Process::start(&grounds.role("catalogue", &["--identity-address", &at])).await;
     let media = Process::start(&grounds.role("media", &["--identity-address", &at])).await;
-    let addresses = [at, catalogue.started.listen.to_string(), media.started.listen.to_string()];
+    let messaging = Process::start(&grounds.role("messaging", &["--identity-address", &at])).await;
+    let others = [&catalogue, &media, &messaging].map(|role| role.started.listen.to_string());
+    let [catalogue_at, media_at, messaging_at] = others;
+    let addresses = [at, catalogue_at, media_at, messaging_at];
     let gateway = Process::start(&grounds.role("gateway", &gateway_flags(&addresses))).await;
     let clients = Clients::new(channel(gateway.started.listen), None);
     let register = async || {
@@ -37,7 +40,7 @@ async fn f22_roles_on_unmigrated_databases_are_not_ready_until_they_are_migrated
     };
     let list = async || clients.movies().list_movies(ListMoviesRequest::default()).await;
 
-    let mut roles = [identity, catalogue, media, gateway];
+    let mut roles = [identity, catalogue, media, messaging, gateway];
     for role in &roles {
         assert_eq!(health(role).await, (503, Some(2)), "alive, and not ready");
     }

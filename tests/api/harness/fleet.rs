@@ -1,4 +1,4 @@
-//! An installation of processes: two identities, a catalogue, two medias and a gateway, on databases, a Redis and a bucket of its own.
+//! An installation of processes: two identities, a catalogue, two medias, two messagings and a gateway, on databases, a Redis and a bucket of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ pub struct Fleet {
     pub identities: Vec<Process>,
     pub catalogue: Process,
     pub medias: Vec<Process>,
+    pub messagings: Vec<Process>,
     pub gateway: Process,
     pub grounds: Grounds,
 }
@@ -41,10 +42,12 @@ impl Grounds {
         let identity_database = format!("identity_{number}");
         let catalogue_database = format!("catalogue_{number}");
         let media_database = format!("media_{number}");
-        let (identity, catalogue, media, redis, s3) = tokio::join!(
+        let messaging_database = format!("messaging_{number}");
+        let (identity, catalogue, media, messaging, redis, s3) = tokio::join!(
             postgres.create_database(&identity_database),
             postgres.create_database(&catalogue_database),
             postgres.create_database(&media_database),
+            postgres.create_database(&messaging_database),
             Redis::start(),
             S3::start(),
         );
@@ -58,6 +61,8 @@ impl Grounds {
             catalogue,
             "--media-database-url".to_owned(),
             media,
+            "--messaging-database-url".to_owned(),
+            messaging,
             "--redis-url".to_owned(),
             redis.url(),
             "--master-key".to_owned(),
@@ -139,20 +144,32 @@ impl Fleet {
         let addresses = listening(&identities);
         let catalogue = grounds.role("catalogue", &["--identity-address", &addresses]);
         let media = grounds.role("media", &["--identity-address", &addresses]);
+        let messaging = grounds.role("messaging", &["--identity-address", &addresses]);
         let catalogue = own(catalogue, "clock-3");
         let (one, two) = (own(media.clone(), "clock-5"), own(media, "clock-6"));
-        let (catalogue, one, two) =
-            tokio::join!(Process::start(&catalogue), Process::start(&one), Process::start(&two));
-        let medias = vec![one, two];
-        let at = [addresses, catalogue.started.listen.to_string(), listening(&medias)];
+        let (three, four) = (own(messaging.clone(), "clock-7"), own(messaging, "clock-8"));
+        let (catalogue, one, two, three, four) = tokio::join!(
+            Process::start(&catalogue),
+            Process::start(&one),
+            Process::start(&two),
+            Process::start(&three),
+            Process::start(&four)
+        );
+        let (medias, messagings) = (vec![one, two], vec![three, four]);
+        let at = [addresses, catalogue.started.listen.to_string(), listening(&medias), listening(&messagings)];
         let gateway = grounds.role("gateway", &gateway_flags(&at));
         let gateway = Process::start(&own(gateway, "clock-4")).await;
-        Fleet { identities, catalogue, medias, gateway, grounds }
+        Fleet { identities, catalogue, medias, messagings, gateway, grounds }
     }
 
     /// Every process, identity's first.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.identities.iter().chain([&self.catalogue]).chain(&self.medias).chain([&self.gateway])
+        self.identities
+            .iter()
+            .chain([&self.catalogue])
+            .chain(&self.medias)
+            .chain(&self.messagings)
+            .chain([&self.gateway])
     }
 }
 
@@ -162,8 +179,17 @@ fn listening(processes: &[Process]) -> String {
     addresses.join(",")
 }
 
-/// What a gateway is told of the others: where identity, the catalogue and media are.
-pub fn gateway_flags(at: &[impl AsRef<str>; 3]) -> [&str; 6] {
-    let [identity, catalogue, media] = at.each_ref().map(AsRef::as_ref);
-    ["--identity-address", identity, "--catalogue-address", catalogue, "--media-address", media]
+/// What a gateway is told of the others: where identity, the catalogue, media and messaging are.
+pub fn gateway_flags(at: &[impl AsRef<str>; 4]) -> [&str; 8] {
+    let [identity, catalogue, media, messaging] = at.each_ref().map(AsRef::as_ref);
+    [
+        "--identity-address",
+        identity,
+        "--catalogue-address",
+        catalogue,
+        "--media-address",
+        media,
+        "--messaging-address",
+        messaging,
+    ]
 }

@@ -46,6 +46,7 @@ pub mod prelude {
     pub use quartet_proto::control::v1::Fault;
     pub use quartet_proto::identity::v1::*;
     pub use quartet_proto::media::v1::*;
+    pub use quartet_proto::messaging::v1::*;
     pub use tonic::{Code, Request};
 
     pub use super::{DatabaseHome, PASSWORD, Person, Refusal, World, eventually, fixture, refusal};

@@ -13,6 +13,12 @@ use quartet_proto::media::v1::media_service_client::MediaServiceClient;
 use quartet_proto::media::v1::project_member_service_client::ProjectMemberServiceClient;
 use quartet_proto::media::v1::project_service_client::ProjectServiceClient;
 use quartet_proto::media::v1::upload_service_client::UploadServiceClient;
+use quartet_proto::messaging::v1::conversation_service_client::ConversationServiceClient;
+use quartet_proto::messaging::v1::device_service_client::DeviceServiceClient;
+use quartet_proto::messaging::v1::event_service_client::EventServiceClient;
+use quartet_proto::messaging::v1::message_service_client::MessageServiceClient;
+use quartet_proto::messaging::v1::participant_service_client::ParticipantServiceClient;
+use quartet_proto::messaging::v1::receipt_service_client::ReceiptServiceClient;
 use tonic::Status;
 
 use super::process::quartet;
@@ -76,6 +82,30 @@ impl Person {
 
     pub fn media(&self, world: &World) -> MediaServiceClient<Bearer> {
         world.as_token(&self.access_token).media()
+    }
+
+    pub fn conversations(&self, world: &World) -> ConversationServiceClient<Bearer> {
+        world.as_token(&self.access_token).conversations()
+    }
+
+    pub fn participants(&self, world: &World) -> ParticipantServiceClient<Bearer> {
+        world.as_token(&self.access_token).participants()
+    }
+
+    pub fn messages(&self, world: &World) -> MessageServiceClient<Bearer> {
+        world.as_token(&self.access_token).messages()
+    }
+
+    pub fn receipts(&self, world: &World) -> ReceiptServiceClient<Bearer> {
+        world.as_token(&self.access_token).receipts()
+    }
+
+    pub fn events(&self, world: &World) -> EventServiceClient<Bearer> {
+        world.as_token(&self.access_token).events()
+    }
+
+    pub fn devices(&self, world: &World) -> DeviceServiceClient<Bearer> {
+        world.as_token(&self.access_token).devices()
     }
 
     /// Takes over what a refresh answered.

@@ -17,14 +17,14 @@ impl World {
         let mut found = Vec::new();
         if let Some(data) = self.data() {
             files(&data, &mut found);
-            for name in ["identity", "catalogue", "media"] {
+            for name in ["identity", "catalogue", "media", "messaging"] {
                 found.push((format!("{name}'s tables"), tables(&data.join(format!("{name}.db")))));
             }
         }
         if let Some(grounds) = self.grounds() {
             files(&grounds.path(""), &mut found);
             files(&grounds.s3.path(""), &mut found);
-            for name in ["identity", "catalogue", "media"] {
+            for name in ["identity", "catalogue", "media", "messaging"] {
                 let database = grounds.identity_database.replace("identity", name);
                 found.push((format!("{name}'s tables"), grounds.postgres.dump(&database).await.into_bytes()));
             }

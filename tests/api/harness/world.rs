@@ -33,6 +33,12 @@ use quartet_proto::media::v1::media_service_client::MediaServiceClient;
 use quartet_proto::media::v1::project_member_service_client::ProjectMemberServiceClient;
 use quartet_proto::media::v1::project_service_client::ProjectServiceClient;
 use quartet_proto::media::v1::upload_service_client::UploadServiceClient;
+use quartet_proto::messaging::v1::conversation_service_client::ConversationServiceClient;
+use quartet_proto::messaging::v1::device_service_client::DeviceServiceClient;
+use quartet_proto::messaging::v1::event_service_client::EventServiceClient;
+use quartet_proto::messaging::v1::message_service_client::MessageServiceClient;
+use quartet_proto::messaging::v1::participant_service_client::ParticipantServiceClient;
+use quartet_proto::messaging::v1::receipt_service_client::ReceiptServiceClient;
 use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
@@ -156,6 +162,7 @@ impl World {
             "identity" => fleet.identities.iter().map(|process| process.started.listen).collect(),
             "catalogue" => vec![fleet.catalogue.started.listen],
             "media" => fleet.medias.iter().map(|process| process.started.listen).collect(),
+            "messaging" => fleet.messagings.iter().map(|process| process.started.listen).collect(),
             _ => panic!("no role `{role}`"),
         }
     }
@@ -375,6 +382,30 @@ impl Clients {
 
     pub fn media(&self) -> MediaServiceClient<Bearer> {
         MediaServiceClient::new(self.0.clone())
+    }
+
+    pub fn conversations(&self) -> ConversationServiceClient<Bearer> {
+        ConversationServiceClient::new(self.0.clone())
+    }
+
+    pub fn participants(&self) -> ParticipantServiceClient<Bearer> {
+        ParticipantServiceClient::new(self.0.clone())
+    }
+
+    pub fn messages(&self) -> MessageServiceClient<Bearer> {
+        MessageServiceClient::new(self.0.clone())
+    }
+
+    pub fn receipts(&self) -> ReceiptServiceClient<Bearer> {
+        ReceiptServiceClient::new(self.0.clone())
+    }
+
+    pub fn events(&self) -> EventServiceClient<Bearer> {
+        EventServiceClient::new(self.0.clone())
+    }
+
+    pub fn devices(&self) -> DeviceServiceClient<Bearer> {
+        DeviceServiceClient::new(self.0.clone())
     }
 
     pub fn roles(&self) -> RoleServiceClient<Bearer> {

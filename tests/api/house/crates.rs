@@ -6,12 +6,13 @@ use std::process::Command;
 use crate::harness::repository;
 
 /// Which of our crates each crate may use.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("quartet-proto", &[]),
     ("quartet-chassis", &["quartet-proto"]),
     ("quartet-identity", &["quartet-proto", "quartet-chassis"]),
     ("quartet-catalogue", &["quartet-proto", "quartet-chassis"]),
     ("quartet-media", &["quartet-proto", "quartet-chassis"]),
+    ("quartet-messaging", &["quartet-proto", "quartet-chassis"]),
     ("quartet-gateway", &["quartet-proto", "quartet-chassis"]),
     (
         "quartet",
@@ -21,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
             "quartet-identity",
             "quartet-catalogue",
             "quartet-media",
+            "quartet-messaging",
             "quartet-gateway",
         ],
     ),

@@ -107,6 +107,7 @@ const STATED: &str = "
 /quartet.identity.v1.RoleService/ListRoles: admin
 /quartet.identity.v1.RoleService/RevokeRole: admin
 /quartet.identity.v1.RoleService/SetAccountStatus: admin
+/quartet.identity.v1.SessionService/CheckSessions: service
 /quartet.identity.v1.SessionService/Introspect: service
 /quartet.identity.v1.SessionService/IssueToken: optional
 /quartet.identity.v1.SessionService/ListSessions: account
@@ -145,6 +146,39 @@ const STATED: &str = "
 /quartet.media.v1.UploadService/PutChunk: account
 /quartet.media.v1.UploadService/StartUpload: account
 /quartet.media.v1.UploadService/Upload: account
+/quartet.messaging.v1.ConversationService/ClearHistory: account
+/quartet.messaging.v1.ConversationService/GetConversation: account
+/quartet.messaging.v1.ConversationService/ListContacts: account
+/quartet.messaging.v1.ConversationService/ListConversations: account
+/quartet.messaging.v1.ConversationService/SetFavorite: account
+/quartet.messaging.v1.ConversationService/SetMuted: account
+/quartet.messaging.v1.ConversationService/SetPinned: account
+/quartet.messaging.v1.ConversationService/StartConversation: account
+/quartet.messaging.v1.ConversationService/UpdateConversation: account
+/quartet.messaging.v1.DeviceService/GetPushConfig: public
+/quartet.messaging.v1.DeviceService/ListDevices: account
+/quartet.messaging.v1.DeviceService/RegisterDevice: account
+/quartet.messaging.v1.DeviceService/TestPush: account
+/quartet.messaging.v1.DeviceService/UnregisterDevice: account
+/quartet.messaging.v1.EventService/SetFocus: account
+/quartet.messaging.v1.EventService/SetTyping: account
+/quartet.messaging.v1.EventService/Subscribe: account
+/quartet.messaging.v1.MessageService/Connect: account
+/quartet.messaging.v1.MessageService/DeleteMessage: account
+/quartet.messaging.v1.MessageService/EditMessage: account
+/quartet.messaging.v1.MessageService/GetMessage: account
+/quartet.messaging.v1.MessageService/ListEdits: account
+/quartet.messaging.v1.MessageService/ListMessages: account
+/quartet.messaging.v1.MessageService/SearchMessages: account
+/quartet.messaging.v1.MessageService/SendMessage: account
+/quartet.messaging.v1.MessageService/SetReaction: account
+/quartet.messaging.v1.ParticipantService/AddParticipants: account
+/quartet.messaging.v1.ParticipantService/LeaveConversation: account
+/quartet.messaging.v1.ParticipantService/ListParticipants: account
+/quartet.messaging.v1.ParticipantService/RemoveParticipant: account
+/quartet.messaging.v1.ParticipantService/SetParticipantRole: account
+/quartet.messaging.v1.ReceiptService/MarkDelivered: account
+/quartet.messaging.v1.ReceiptService/MarkRead: account
 ";
 
 #[test]
@@ -248,6 +282,7 @@ async fn refused(way: &Channel, token: &str) -> Option<()> {
         "/quartet.identity.v1.AccountService/GetMe",
         "/quartet.catalogue.v1.ImportService/ImportMovies",
         "/quartet.media.v1.ProjectService/GetUsage",
+        "/quartet.messaging.v1.DeviceService/ListDevices",
     ] {
         match raw::call(way.clone(), path, Some(token), Vec::new()).await.map_err(|status| status.code()) {
             Err(Code::Unimplemented) => {}
@@ -286,7 +321,10 @@ impl People {
         let asked = SetAccountStatusRequest { account_id, state: AccountState::Suspended.into(), reason };
         admin.roles(&world).set_account_status(asked).await.unwrap();
         // Every process has heard of it, the one that hears of it last too.
-        let ways = ["identity", "catalogue", "media"].into_iter().flat_map(|role| world.direct(role)).map(channel);
+        let ways = ["identity", "catalogue", "media", "messaging"]
+            .into_iter()
+            .flat_map(|role| world.direct(role))
+            .map(channel);
         for way in ways.chain([world.channel()]) {
             for person in [&stale, &suspended] {
                 eventually("the token is refused", async || refused(&way, &person.access_token).await).await;

@@ -21,8 +21,9 @@ const OWNED: [&str; 12] = [
     "scopes",
 ];
 /// Fields that bear such a name and state nothing of an account: what to look for, what to keep of one's own, where a course stands,
-/// which is its teachers' to say, what somebody may do in a project, which is its owner's, and times that are refused in requests.
-const HARMLESS: [&str; 12] = [
+/// which is its teachers' to say, what somebody may do in a project or a group, which is its owners', and what a request does not look at
+/// because it holds a whole resource, of which it changes what its mask names.
+const HARMLESS: [&str; 18] = [
     "quartet.identity.v1.NarrowToken.roles",
     "quartet.catalogue.v1.Course.state",
     "quartet.catalogue.v1.Course.create_time",
@@ -35,6 +36,12 @@ const HARMLESS: [&str; 12] = [
     "quartet.media.v1.Project.role",
     "quartet.media.v1.Media.create_time",
     "quartet.media.v1.SetMemberRequest.role",
+    "quartet.messaging.v1.Conversation.create_time",
+    "quartet.messaging.v1.Conversation.role",
+    "quartet.messaging.v1.Message.status",
+    "quartet.messaging.v1.Participant.create_time",
+    "quartet.messaging.v1.Participant.role",
+    "quartet.messaging.v1.SetParticipantRoleRequest.role",
 ];
 
 fn fields(message: &MessageDescriptor, found: &mut Vec<String>) {

@@ -93,7 +93,9 @@ async fn kept(world: &World) -> Vec<(String, String)> {
     }
     if let Some(fleet) = world.fleet() {
         let identity = &fleet.grounds.identity_database;
-        for database in ["identity", "catalogue", "media"].map(|name| identity.replacen("identity", name, 1)) {
+        for database in
+            ["identity", "catalogue", "media", "messaging"].map(|name| identity.replacen("identity", name, 1))
+        {
             let dump = fleet.grounds.postgres.dump(&database).await;
             places.push((format!("the database {database}"), dump));
         }

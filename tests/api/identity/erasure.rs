@@ -36,7 +36,7 @@ pub async fn copied(world: &World, person: &Person) {
     eventually("the others know the account", async || {
         let traces = world.stored().await.traces(&person.email, &person.account_id);
         let knows = |name: &str| traces.contains(&format!("{name}'s tables: address"));
-        (knows("catalogue") && knows("media")).then_some(())
+        (knows("catalogue") && knows("media") && knows("messaging")).then_some(())
     })
     .await;
 }
@@ -110,10 +110,10 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
     let begun = delete(&world, &ada).await;
     let told = completed(&world, &begun).await;
     let contexts: Vec<&str> = told.contexts.iter().map(|one| one.context.as_str()).collect();
-    assert_eq!(contexts, ["catalogue", "identity", "media"]);
+    assert_eq!(contexts, ["catalogue", "identity", "media", "messaging"]);
     let of_media = ["account", "project", "media", "object"].map(|kind| removed(&told, "media", kind));
     assert_eq!(of_media, [1, 1, 1, 1], "{told:?}");
-    assert_eq!(removed(&told, "catalogue", "account"), 1);
+    assert_eq!(["catalogue", "messaging"].map(|name| removed(&told, name, "account")), [1, 1], "{told:?}");
     let own = ["account", "profile", "role"].map(|kind| removed(&told, "identity", kind));
     assert_eq!(own, [1, 1, 2], "{told:?}");
     for kind in ["session", "challenge", "mail", "revocation"] {
@@ -140,19 +140,20 @@ async fn i16_s15_after_an_erasure_nothing_anywhere_holds_the_address_or_the_id()
 
 #[tokio::test]
 async fn i16_s32_an_erasure_waits_for_each_context_and_is_shown_to_who_knows_its_secret() {
-    let world = World::with(&["--identity-erasure-contexts", "catalogue,media,messaging"]).await;
+    let world = World::with(&["--identity-erasure-contexts", "catalogue,media,messaging,archive"]).await;
     let ada = world.sign_up("ada").await;
     copied(&world, &ada).await;
     let begun = delete(&world, &ada).await;
     let told = eventually("the others have reported", async || {
         let told = look(&world, &begun).await.unwrap();
         let done = |name: &str| told.contexts.iter().any(|one| one.context == name && one.done);
-        (done("catalogue") && done("media")).then_some(told)
+        (done("catalogue") && done("media") && done("messaging")).then_some(told)
     })
     .await;
     assert_eq!(told.state(), ErasureState::InProgress);
     let done: Vec<_> = told.contexts.iter().map(|one| (one.context.as_str(), one.done)).collect();
-    assert_eq!(done, [("catalogue", true), ("identity", false), ("media", true), ("messaging", false)]);
+    let services = [("catalogue", true), ("identity", false), ("media", true), ("messaging", true)];
+    assert_eq!(done, [&[("archive", false)], services.as_slice()].concat());
     let goodbye = world.last_mail(&ada.email).await;
     assert_eq!(goodbye.subject, "Your account is being deleted");
 
@@ -181,20 +182,20 @@ async fn i16_s32_an_erasure_waits_for_each_context_and_is_shown_to_who_knows_its
 
     let asked = |count| ReportErasureRequest {
         erasure_id: begun.erasure_id.clone(),
-        context: "messaging".to_owned(),
+        context: "archive".to_owned(),
         removed: vec![Removed { kind: "object".to_owned(), count }],
     };
     let refused = refusal(report(&world, "media", asked(9)).await);
-    assert_eq!(refused.is(), (Code::PermissionDenied, "SCOPE_MISSING"), "messaging alone speaks for messaging");
+    assert_eq!(refused.is(), (Code::PermissionDenied, "SCOPE_MISSING"), "the archive alone speaks for the archive");
     let as_identity = ReportErasureRequest { context: "identity".to_owned(), ..asked(9) };
     assert_eq!(refusal(report(&world, "identity", as_identity).await).reason, "ERASURE_NOT_FOUND");
     let unknown = ReportErasureRequest { erasure_id: ada.account_id.clone(), ..asked(9) };
-    assert_eq!(refusal(report(&world, "messaging", unknown).await).reason, "ERASURE_NOT_FOUND");
-    assert_eq!(refusal(report(&world, "messaging", asked(-1)).await).fields, ["removed"]);
-    report(&world, "messaging", asked(3)).await.unwrap();
-    report(&world, "messaging", asked(4)).await.expect("told again, it changes nothing");
+    assert_eq!(refusal(report(&world, "archive", unknown).await).reason, "ERASURE_NOT_FOUND");
+    assert_eq!(refusal(report(&world, "archive", asked(-1)).await).fields, ["removed"]);
+    report(&world, "archive", asked(3)).await.unwrap();
+    report(&world, "archive", asked(4)).await.expect("told again, it changes nothing");
     let told = completed(&world, &begun).await;
-    assert_eq!(removed(&told, "messaging", "object"), 3);
+    assert_eq!(removed(&told, "archive", "object"), 3);
     assert_eq!(world.mails(&ada.email).await, [], "the goodbye is gone, too");
     assert_eq!(look(&world, &other).await.unwrap().state(), ErasureState::InProgress, "each for itself");
 }

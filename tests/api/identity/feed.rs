@@ -272,7 +272,7 @@ async fn i16_of_many_changes_of_one_account_a_late_reader_gets_the_last_one() {
 
 #[tokio::test]
 async fn i16_the_feed_tells_of_nobody_who_was_never_active_and_nothing_personal_of_who_is_erased() {
-    let world = World::with(&["--identity-erasure-contexts", "catalogue,messaging"]).await;
+    let world = World::with(&["--identity-erasure-contexts", "catalogue,archive"]).await;
     let (ada, waiting) = (world.sign_up("ada").await, world.register("waiting").await);
     let before = behind(&world, 0).await;
     assert!(before.iter().all(|change| change.account_id != waiting.account_id), "{before:?}");

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod calls;
 pub mod courses;
+pub mod fanout;
 pub mod feed;
 pub mod files;
 pub mod gateway;

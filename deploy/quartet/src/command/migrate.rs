@@ -10,7 +10,7 @@ use crate::settings::Options;
 use crate::task::Context;
 use crate::{parts, services};
 
-const ALL: [Context; 3] = [Context::Identity, Context::Catalogue, Context::Media];
+const ALL: [Context; 4] = [Context::Identity, Context::Catalogue, Context::Media, Context::Messaging];
 
 pub async fn run(options: &Options, only: Option<Context>) -> anyhow::Result<()> {
     let wanted: Vec<Context> = ALL.into_iter().filter(|context| only.is_none_or(|only| only == *context)).collect();
@@ -47,6 +47,7 @@ pub async fn one(options: &Options, context: Context, parts: &Parts) -> anyhow::
         Context::Identity => quartet_identity::migrate(&options.identity, parts).await,
         Context::Catalogue => quartet_catalogue::migrate(&options.catalogue, parts).await,
         Context::Media => quartet_media::migrate(&options.media, parts).await,
+        Context::Messaging => quartet_messaging::migrate(&options.messaging, parts).await,
     };
     migrated.with_context(|| format!("the database of {} can't be migrated", name(context)))
 }
@@ -56,6 +57,7 @@ fn url(options: &Options, context: Context) -> Option<&SecretString> {
         Context::Identity => options.identity.database_url.as_ref(),
         Context::Catalogue => options.catalogue.database_url.as_ref(),
         Context::Media => options.media.database_url.as_ref(),
+        Context::Messaging => options.messaging.database_url.as_ref(),
     }
 }
 
@@ -68,5 +70,6 @@ fn name(context: Context) -> &'static str {
         Context::Identity => "identity",
         Context::Catalogue => "the catalogue",
         Context::Media => "media",
+        Context::Messaging => "messaging",
     }
 }

@@ -7,13 +7,14 @@ mod keys;
 mod mail;
 mod media;
 pub mod migrate;
+mod push;
 mod seed;
 mod seed_course;
 
 use std::io::Write as _;
 
 use crate::settings::Options;
-use crate::task::{Admin, Clients, Import, Keys, Task};
+use crate::task::{Admin, Clients, Import, Keys, Push, Task};
 
 /// Carries out a command.
 pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
@@ -28,8 +29,14 @@ pub async fn run(task: Task, options: &Options) -> anyhow::Result<()> {
         Task::Keys(Keys::Rotate { withdraw_now }) => keys::rotate(options, withdraw_now).await,
         Task::Mail(wanted) => mail::print(options, &wanted).await,
         Task::Media { tool: Some(tool) } => media::run(tool, options).await,
+        Task::Push(Push::Test { device }) => push::test(options, device).await,
         Task::Seed { yes } => seed::run(options, yes).await,
-        Task::Identity | Task::Catalogue | Task::Media { tool: None } | Task::Gateway | Task::Config => {
+        Task::Identity
+        | Task::Catalogue
+        | Task::Media { tool: None }
+        | Task::Messaging
+        | Task::Gateway
+        | Task::Config => {
             anyhow::bail!("this is no command")
         }
     }

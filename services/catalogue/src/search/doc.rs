@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use quartet_chassis::id::Id;
+use quartet_chassis::words::{each_word, spaced};
 
-use super::words::{each_word, spaced};
 use crate::movie::NewMovie;
 
 /// The version of the rules by which texts become words. Whoever changes them raises it, and every index is made anew.

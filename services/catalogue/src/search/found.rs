@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use quartet_chassis::fold::fold;
 use quartet_chassis::id::Id;
+use quartet_chassis::words::spaced;
 
 use super::doc::BETWEEN;
 use super::query::{Phrase, Query};
-use super::words::spaced;
 use crate::country::country;
 use crate::filter::MovieFilter;
 

@@ -5,4 +5,3 @@ pub mod doc;
 pub mod found;
 pub mod place;
 pub mod query;
-pub mod words;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::words::each_word;
+use quartet_chassis::words::each_word;
 
 /// The longest question, in bytes.
 pub const LENGTH: usize = 64 * 1024;
@@ -21,7 +21,7 @@ pub struct Query {
 /// Words that stand side by side; mostly it is one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Phrase {
-    /// Between blanks, as [`spaced`](super::words::spaced) writes them, without the last blank.
+    /// Between blanks, as [`spaced`](quartet_chassis::words::spaced) writes them, without the last blank.
     pub text: String,
     /// Whether the last word may go on.
     pub open: bool,
@@ -83,7 +83,7 @@ impl Phrase {
         self.text.split(' ').filter(|word| !word.is_empty())
     }
 
-    /// Whether it stands in a text as [`spaced`](super::words::spaced) writes it.
+    /// Whether it stands in a text as [`spaced`](quartet_chassis::words::spaced) writes it.
     pub fn is_in(&self, spaced: &str) -> bool {
         if self.open { spaced.contains(&self.text) } else { self.is_whole_in(spaced) }
     }

@@ -32,6 +32,8 @@ const SIGN_IN_FAILED: &str = "An error occurred while processing the request.";
 /// Ways to show who one is, RFC 8176.
 const PASSWORD: &str = "pwd";
 const MAILED: &str = "otp";
+/// How many sessions another service asks about at once.
+const CHECKED: usize = 1000;
 
 /// The rpcs of sessions.
 pub struct SessionApi {
@@ -207,6 +209,23 @@ impl SessionService for SessionApi {
             email: account.email,
             actor: claims.act.as_ref().map(ToString::to_string).unwrap_or_default(),
         }))
+    }
+
+    async fn check_sessions(
+        &self,
+        request: Request<CheckSessionsRequest>,
+    ) -> Result<Response<CheckSessionsResponse>, Status> {
+        let CheckSessionsRequest { session_ids } = request.into_inner();
+        if session_ids.len() > CHECKED {
+            let mut fields = Fields::default();
+            fields.refuse("session_ids", format!("must be at most {CHECKED}"));
+            return Err(Error::from(fields).into());
+        }
+        // What is no id is no session's.
+        let ids: Vec<Id> = session_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let live = self.store.live_sessions(&ids).await.map_err(Error::from)?;
+        let live_session_ids = live.iter().map(Id::to_string).collect();
+        Ok(Response::new(CheckSessionsResponse { live_session_ids }))
     }
 }
 

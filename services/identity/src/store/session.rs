@@ -248,6 +248,16 @@ impl Store {
         on!(conn, |db| query.select((AccountRow::as_select(), SessionRow::as_select())).first(db).await.optional())
     }
 
+    /// Which of these sessions live, of accounts that are active.
+    pub async fn live_sessions(&self, ids: &[Id]) -> Result<Vec<Id>, DbError> {
+        let now = self.now();
+        let conn = &mut self.db.read().await?;
+        let query = session::table.inner_join(account::table).filter(session::id.eq_any(ids));
+        let query = query.filter(session::idle_expire_time.gt(now)).filter(session::expire_time.gt(now));
+        let query = query.filter(account::state.eq(State::Active.as_str())).select(session::id);
+        on!(conn, |db| query.load(db).await)
+    }
+
     /// Ends one of an account's sessions. False when it has no such session.
     pub async fn end_session(&self, account_id: Id, id: Id) -> Result<bool, DbError> {
         let revoked = self

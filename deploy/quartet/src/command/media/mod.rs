@@ -8,7 +8,7 @@ mod get;
 mod kind;
 mod patience;
 mod put;
-mod session;
+pub mod session;
 mod source;
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub async fn run(tool: MediaTool, options: &Options) -> anyhow::Result<()> {
 }
 
 /// Does something as the account, until it is done or somebody wants it to end, and signs out either way.
-async fn as_account<T>(
+pub async fn as_account<T>(
     options: &Options,
     work: impl AsyncFnOnce(&mut Session) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {

@@ -16,7 +16,7 @@ use crate::process::complain;
 use crate::reach::failed;
 
 /// What the owner reads in the list of their sessions.
-const DEVICE: &str = "quartet media";
+const DEVICE: &str = "quartet";
 /// A token that is this close to its end is renewed first.
 const MARGIN: Duration = Duration::from_secs(60);
 /// A token that is refused so soon is refused for another reason than its age.

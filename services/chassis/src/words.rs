@@ -1,6 +1,6 @@
-//! Texts as words.
+//! Texts as words, which is what can be searched for.
 
-use quartet_chassis::fold::fold_text;
+use crate::fold::fold_text;
 use unicode_normalization::char::is_combining_mark;
 
 /// How many letters of a word count.

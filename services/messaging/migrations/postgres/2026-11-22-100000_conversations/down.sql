@@ -1,0 +1,17 @@
+drop table message_words;
+drop table outbox;
+drop table request;
+drop table device;
+drop table usage;
+drop table change_subject;
+drop table change;
+drop table edit;
+drop table reaction;
+drop table mention;
+drop table message;
+drop table member;
+drop table conversation;
+drop table erasure;
+drop table account_cursor;
+drop table account_gone;
+drop table account;

@@ -1,0 +1,208 @@
+-- What is known of accounts, from identity's feed.
+create table account (
+    id blob not null primary key,
+    email text not null,
+    -- The address as it is compared.
+    email_key text not null,
+    email_verified boolean not null,
+    first_name text not null,
+    last_name text not null,
+    avatar_url text not null,
+    avatar_media_id text not null,
+    state text not null
+);
+create index account_email_key on account (email_key);
+-- Accounts that were deleted within the last day: of their ids, what can't be read back.
+create table account_gone (
+    tag blob not null primary key,
+    create_time timestamp not null
+);
+create index account_gone_create_time on account_gone (create_time);
+create table account_cursor (
+    name text not null primary key,
+    number bigint not null
+);
+insert into account_cursor (name, number) values ('account', 0);
+-- What was removed for erasures that identity has not heard of yet.
+create table erasure (
+    id blob not null primary key,
+    removed text not null,
+    create_time timestamp not null,
+    -- Of whom it removes everything, until that is done.
+    account_id blob
+);
+
+create table conversation (
+    id blob not null primary key,
+    kind text not null,
+    -- Of a direct one: the two accounts, the lesser first, as hexadecimal digits.
+    direct_key text unique,
+    name text not null,
+    participant_count integer not null,
+    last_seq bigint not null,
+    last_change bigint not null,
+    version bigint not null,
+    create_time timestamp not null,
+    activity_time timestamp not null
+);
+-- Nobody takes part in these any more.
+create index conversation_left on conversation (id) where participant_count = 0;
+
+create table member (
+    conversation_id blob not null references conversation (id) on delete cascade,
+    account_id blob not null,
+    role text not null,
+    -- They see what has a higher number.
+    joined_seq bigint not null,
+    joined_change bigint not null,
+    cleared_seq bigint not null,
+    delivered_seq bigint not null,
+    read_seq bigint not null,
+    favorite boolean not null,
+    -- The place among the pinned ones.
+    pin_number bigint,
+    muted_until timestamp,
+    create_time timestamp not null,
+    primary key (conversation_id, account_id)
+);
+create index member_account on member (account_id, conversation_id);
+create index member_place on member (conversation_id, create_time, account_id);
+
+create table message (
+    conversation_id blob not null references conversation (id) on delete cascade,
+    seq bigint not null,
+    id blob not null unique,
+    -- Nobody's when the account is gone.
+    sender_id blob,
+    client_message_id text not null,
+    -- What was asked for with that id, so that something else under it is noticed.
+    request_hash blob not null,
+    body text not null,
+    -- A JSON object with attachments and mentions; empty where there are none.
+    extras text not null,
+    -- A JSON array with how many have reacted how, and the first ten of each; empty where nobody has.
+    reactions text not null,
+    reply_to_seq bigint not null,
+    is_deleted boolean not null,
+    -- Whether the search knows this state of it.
+    is_indexed boolean not null,
+    version bigint not null,
+    send_time timestamp not null,
+    edit_time timestamp,
+    primary key (conversation_id, seq)
+);
+create unique index message_sender_id_client_message_id_key on message (sender_id, client_message_id) where sender_id is not null;
+create index message_unindexed on message (id) where not is_indexed;
+create index message_send_time on message (send_time);
+
+create table mention (
+    conversation_id blob not null references conversation (id) on delete cascade,
+    account_id blob not null,
+    seq bigint not null,
+    primary key (conversation_id, account_id, seq)
+);
+create index mention_account on mention (account_id);
+
+create table reaction (
+    conversation_id blob not null references conversation (id) on delete cascade,
+    seq bigint not null,
+    emoji text not null,
+    account_id blob not null,
+    create_time timestamp not null,
+    primary key (conversation_id, seq, emoji, account_id)
+);
+create index reaction_account on reaction (account_id);
+
+-- What a message said before.
+create table edit (
+    conversation_id blob not null references conversation (id) on delete cascade,
+    seq bigint not null,
+    version bigint not null,
+    body text not null,
+    replace_time timestamp not null,
+    primary key (conversation_id, seq, version)
+);
+
+-- What has happened in a conversation, numbered without gaps.
+create table change (
+    conversation_id blob not null references conversation (id) on delete cascade,
+    number bigint not null,
+    kind text not null,
+    -- The message that it is about; 0 for none.
+    seq bigint not null,
+    -- Who did it.
+    account_id blob,
+    -- The accounts that it is about, or a name; empty where a message says all.
+    subject text not null,
+    create_time timestamp not null,
+    primary key (conversation_id, number)
+);
+create index change_account on change (account_id);
+
+-- The accounts that a change is about, so that their erasure finds it.
+create table change_subject (
+    conversation_id blob not null,
+    number bigint not null,
+    account_id blob not null,
+    primary key (conversation_id, number, account_id),
+    foreign key (conversation_id, number) references change (conversation_id, number) on delete cascade
+);
+create index change_subject_account on change_subject (account_id);
+
+-- How many conversations an account takes part in.
+create table usage (
+    account_id blob not null primary key,
+    conversation_count integer not null
+);
+
+create table device (
+    id blob not null primary key,
+    account_id blob not null,
+    session_id blob not null,
+    name text not null,
+    kind text not null,
+    -- Where pushes go, as JSON, sealed.
+    target blob not null,
+    -- Names the target, so that it is registered once.
+    target_tag blob not null unique,
+    create_time timestamp not null,
+    push_time timestamp
+);
+create index device_account on device (account_id);
+create index device_session on device (session_id);
+
+-- What was asked for with a key, for a day.
+create table request (
+    account_id blob not null,
+    idempotency_key text not null,
+    body_hash blob not null,
+    conversation_id blob not null,
+    create_time timestamp not null,
+    primary key (account_id, idempotency_key)
+);
+create index request_create_time on request (create_time);
+
+-- Pushes to send.
+create table outbox (
+    id blob not null primary key,
+    kind text not null,
+    payload blob not null,
+    due_time timestamp not null,
+    attempts integer not null,
+    lease_time timestamp,
+    create_time timestamp not null,
+    done_time timestamp,
+    account_id blob
+);
+create index outbox_due_time on outbox (due_time) where done_time is null;
+create index outbox_account on outbox (account_id) where account_id is not null;
+
+-- The words of a message that can be found, by the number of its row. On PostgreSQL a column has them.
+create virtual table message_words using fts5(words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+create table message_search (
+    search_id integer not null primary key,
+    message_id blob not null unique references message (id) on delete cascade
+);
+create trigger message_search_words after delete on message_search begin
+    delete from message_words where rowid = old.search_id;
+end;

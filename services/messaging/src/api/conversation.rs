@@ -1,0 +1,274 @@
+//! `ConversationService`.
+
+use chrono::DateTime;
+use prost::Message as _;
+use quartet_chassis::caller::Caller;
+use quartet_chassis::failure::Fields;
+use quartet_chassis::id::Id;
+use quartet_chassis::page;
+use quartet_proto::messaging::v1::conversation_service_server::ConversationService;
+use quartet_proto::messaging::v1::*;
+use serde::{Deserialize, Serialize};
+use tonic::{Request, Response, Status};
+
+use super::ask;
+use crate::conversation::{Kind, NAME};
+use crate::error::Error;
+use crate::given::{key, name, name_mask, seen, until};
+use crate::rates::Rates;
+use crate::store::Store;
+use crate::store::contact::{ContactList, ContactRow};
+use crate::store::conversation::NewGroup;
+use crate::store::conversation_list::Position;
+use crate::store::conversation_view::{ConversationList, ConversationView, Filter};
+use crate::store::person::Person;
+use crate::store::request::RequestKey;
+
+/// The rpcs of conversations.
+pub struct ConversationApi {
+    pub store: Store,
+    pub rates: Rates,
+    /// How many people a group may have.
+    pub participants: i32,
+}
+
+/// A conversation that is to be started.
+struct Start {
+    kind: Kind,
+    persons: Vec<Person>,
+    name: String,
+    key: Option<RequestKey>,
+}
+
+#[tonic::async_trait]
+impl ConversationService for ConversationApi {
+    async fn start_conversation(
+        &self,
+        request: Request<StartConversationRequest>,
+    ) -> Result<Response<StartConversationResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let start = start(request.into_inner())?;
+        self.rates.start(caller.account_id).await?;
+        let view = match start.kind {
+            Kind::Direct => self.start_direct(caller.account_id, &start).await?,
+            Kind::Group => self.start_group(caller.account_id, &start).await?,
+        };
+        Ok(Response::new(StartConversationResponse { conversation: Some(view.into()) }))
+    }
+
+    async fn get_conversation(
+        &self,
+        request: Request<GetConversationRequest>,
+    ) -> Result<Response<GetConversationResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let GetConversationRequest { conversation_id } = request.into_inner();
+        let id = ask::conversation(&conversation_id)?;
+        let found = self.store.conversation(id, caller.account_id).await.map_err(Error::from)?;
+        let found = found.ok_or(Error::ConversationNotFound(conversation_id))?;
+        Ok(Response::new(GetConversationResponse { conversation: Some(found.into()) }))
+    }
+
+    async fn list_conversations(
+        &self,
+        request: Request<ListConversationsRequest>,
+    ) -> Result<Response<ListConversationsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let list = list(request.get_ref(), caller.account_id)?;
+        let (found, unread) = self.store.conversations(&list).await.map_err(Error::from)?;
+        let token = |view: &ConversationView| Token::of(&list, Position::of(&view.row, &view.own));
+        let tokens: Vec<String> = found.iter().map(token).collect();
+        let mut shown: Vec<(Conversation, String)> = found.into_iter().map(Conversation::from).zip(tokens).collect();
+        let length = |(conversation, _): &(Conversation, String)| conversation.encoded_len() + 8;
+        let next_page_token = page::cut_long(&mut shown, list.size, length, |(_, token)| token.clone());
+        let conversations = shown.into_iter().map(|(conversation, _)| conversation).collect();
+        let unread_count = i32::try_from(unread).unwrap_or(i32::MAX);
+        Ok(Response::new(ListConversationsResponse { conversations, next_page_token, unread_count }))
+    }
+
+    async fn update_conversation(
+        &self,
+        request: Request<UpdateConversationRequest>,
+    ) -> Result<Response<UpdateConversationResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let UpdateConversationRequest { conversation, update_mask } = request.into_inner();
+        let given = conversation.unwrap_or_default();
+        let mut fields = Fields::default();
+        fields.take("update_mask", name_mask(&update_mask.unwrap_or_default().paths));
+        let name = fields.take("conversation.name", name(&given.name, NAME));
+        let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
+        let id = ask::conversation(&given.conversation_id)?;
+        let changed = self.store.rename(id, caller.account_id, seen(&given.etag), &name).await?;
+        Ok(Response::new(UpdateConversationResponse { conversation: Some(changed.into()) }))
+    }
+
+    async fn set_favorite(
+        &self,
+        request: Request<SetFavoriteRequest>,
+    ) -> Result<Response<SetFavoriteResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let SetFavoriteRequest { conversation_id, favorite } = request.into_inner();
+        let id = ask::conversation(&conversation_id)?;
+        let changed = self.store.set_favorite(id, caller.account_id, favorite).await?;
+        Ok(Response::new(SetFavoriteResponse { conversation: Some(changed.into()) }))
+    }
+
+    async fn set_pinned(&self, request: Request<SetPinnedRequest>) -> Result<Response<SetPinnedResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let SetPinnedRequest { conversation_id, pinned } = request.into_inner();
+        let id = ask::conversation(&conversation_id)?;
+        let changed = self.store.set_pinned(id, caller.account_id, pinned).await?;
+        Ok(Response::new(SetPinnedResponse { conversation: Some(changed.into()) }))
+    }
+
+    async fn set_muted(&self, request: Request<SetMutedRequest>) -> Result<Response<SetMutedResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let SetMutedRequest { conversation_id, muted_until } = request.into_inner();
+        let mut fields = Fields::default();
+        let until = fields.take("muted_until", until(muted_until, self.store.now()));
+        let Some(until) = until else { return Err(Error::from(fields).into()) };
+        let id = ask::conversation(&conversation_id)?;
+        let changed = self.store.set_muted(id, caller.account_id, until).await?;
+        Ok(Response::new(SetMutedResponse { conversation: Some(changed.into()) }))
+    }
+
+    async fn clear_history(
+        &self,
+        request: Request<ClearHistoryRequest>,
+    ) -> Result<Response<ClearHistoryResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let ClearHistoryRequest { conversation_id, up_to_seq } = request.into_inner();
+        let mut fields = Fields::default();
+        if up_to_seq < 0 {
+            fields.refuse("up_to_seq", "must not be negative");
+        }
+        fields.finish().map_err(Error::from)?;
+        let id = ask::conversation(&conversation_id)?;
+        let up_to = (up_to_seq > 0).then_some(up_to_seq);
+        let changed = self.store.clear_history(id, caller.account_id, up_to).await?;
+        Ok(Response::new(ClearHistoryResponse { conversation: Some(changed.into()) }))
+    }
+
+    async fn list_contacts(
+        &self,
+        request: Request<ListContactsRequest>,
+    ) -> Result<Response<ListContactsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let ListContactsRequest { page_size, page_token } = request.into_inner();
+        let mut fields = Fields::default();
+        let size = fields.take("page_size", page::size(page_size));
+        let after = fields.take("page_token", contact_position(&page_token));
+        let (Some(size), Some(after)) = (size, after) else { return Err(Error::from(fields).into()) };
+        let list = ContactList { account: caller.account_id, after, size };
+        let mut found = self.store.contacts(&list).await.map_err(Error::from)?;
+        let next_page_token = page::cut(&mut found, size, contact_token);
+        let contacts = found.into_iter().map(Contact::from).collect();
+        Ok(Response::new(ListContactsResponse { contacts, next_page_token }))
+    }
+}
+
+impl ConversationApi {
+    async fn start_direct(&self, caller: Id, start: &Start) -> Result<ConversationView, Error> {
+        let others = self.store.others(caller, &start.persons).await?;
+        let [other] = others.as_slice() else { return Err(Error::DirectNeedsTwo) };
+        if !start.name.is_empty() {
+            let mut fields = Fields::default();
+            fields.refuse("name", "is for groups");
+            return Err(fields.into());
+        }
+        self.store.start_direct(caller, *other).await
+    }
+
+    async fn start_group(&self, caller: Id, start: &Start) -> Result<ConversationView, Error> {
+        let (name, persons, key) = (&start.name, &start.persons, start.key.as_ref());
+        self.store.start_group(caller, &NewGroup { name, persons, key, limit: self.participants }).await
+    }
+}
+
+fn start(asked: StartConversationRequest) -> Result<Start, Error> {
+    let StartConversationRequest { kind, participants, name: given, idempotency_key } = asked;
+    let mut fields = Fields::default();
+    let kind = fields.take("kind", Kind::given(kind));
+    let persons = ask::persons(participants, &mut fields);
+    let name = fields.take("name", name(&given, NAME));
+    let key = fields.take("idempotency_key", key(idempotency_key));
+    let (Some(kind), Some(persons), Some(name), Some(key)) = (kind, persons, name, key) else {
+        return Err(fields.into());
+    };
+    let key = key.map(|key| {
+        let persons = persons.iter().map(Person::text);
+        RequestKey::new(key, ["conversation", &name].into_iter().chain(persons))
+    });
+    Ok(Start { kind, persons, name, key })
+}
+
+fn list(asked: &ListConversationsRequest, account: Id) -> Result<ConversationList, Error> {
+    let mut fields = Fields::default();
+    let filter = fields.take("filter", filter(asked.filter));
+    let size = fields.take("page_size", page::size(asked.page_size));
+    let after = fields.take("page_token", Token::read(&asked.page_token, asked.filter));
+    let (Some(filter), Some(size), Some(after)) = (filter, size, after) else { return Err(fields.into()) };
+    Ok(ConversationList { account, filter, after, size })
+}
+
+fn filter(number: i32) -> Result<Filter, &'static str> {
+    match ConversationFilter::try_from(number) {
+        Ok(ConversationFilter::Unspecified) => Ok(Filter::All),
+        Ok(ConversationFilter::Favorite) => Ok(Filter::Favorite),
+        Ok(ConversationFilter::Pinned) => Ok(Filter::Pinned),
+        Ok(ConversationFilter::Unread) => Ok(Filter::Unread),
+        Err(_) => Err("must be a known filter"),
+    }
+}
+
+/// Behind which conversation a page begins.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    filter: i32,
+    /// Of a pinned one.
+    pin: Option<i64>,
+    /// Microseconds since 1970.
+    time: i64,
+    id: String,
+}
+
+impl Token {
+    fn of(list: &ConversationList, position: Position) -> String {
+        let filter = list.filter as i32;
+        page::encode(&match position {
+            Position::Pinned(number) => Token { filter, pin: Some(number), time: 0, id: String::new() },
+            Position::Other { activity_time, id } => {
+                Token { filter, pin: None, time: activity_time.and_utc().timestamp_micros(), id: id.to_string() }
+            }
+        })
+    }
+
+    fn read(token: &str, filter: i32) -> Result<Option<Position>, &'static str> {
+        let Some(token) = page::decode::<Token>(token)? else { return Ok(None) };
+        if token.filter != filter {
+            return Err(page::NOT_A_TOKEN);
+        }
+        if let Some(number) = token.pin {
+            return Ok(Some(Position::Pinned(number)));
+        }
+        // A year that no calendar of the databases has is none that was told.
+        let time = DateTime::from_timestamp_micros(token.time).filter(|_| (0..1 << 53).contains(&token.time));
+        let (Some(time), Ok(id)) = (time, token.id.parse()) else { return Err(page::NOT_A_TOKEN) };
+        Ok(Some(Position::Other { activity_time: time.naive_utc(), id }))
+    }
+}
+
+/// Behind whom a page of contacts begins.
+#[derive(Serialize, Deserialize)]
+struct ContactToken {
+    name: String,
+    id: String,
+}
+
+fn contact_token(contact: &ContactRow) -> String {
+    page::encode(&ContactToken { name: contact.name.clone(), id: contact.participant.row.account_id.to_string() })
+}
+
+fn contact_position(token: &str) -> Result<Option<(String, Id)>, &'static str> {
+    let Some(ContactToken { name, id }) = page::decode(token)? else { return Ok(None) };
+    id.parse().map(|id| Some((name, id))).map_err(|_| page::NOT_A_TOKEN)
+}

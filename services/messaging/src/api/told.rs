@@ -1,0 +1,138 @@
+//! Messages and changes, from rows to what is sent.
+
+use quartet_chassis::clock::timestamp;
+use quartet_chassis::id::Id;
+use quartet_proto::messaging::v1::change::What;
+use quartet_proto::messaging::v1::{
+    Attachment, Change, Edit, Message, MessageStatus, Participant, ParticipantRole, Participants, Reaction, Renamed,
+    attachment,
+};
+
+use crate::conversation::Role;
+use crate::given::etag;
+use crate::message::{Attached, Extras};
+use crate::reaction::{Group, Reactions};
+use crate::store::edit::EditRow;
+use crate::store::message_view::{MessageView, Status};
+use crate::store::told::{Person, Told};
+
+/// A change as somebody sees it who sees messages with higher numbers than `hidden_seq`.
+pub fn own(told: &Told, viewer: Id, hidden_seq: i64) -> Change {
+    if told.is_hidden(hidden_seq) {
+        return Change { what: None, ..Change::from(told) };
+    }
+    let mut change = Change::from(told);
+    let Some((sender, client_message_id)) = told.sender() else { return change };
+    if sender == viewer
+        && let Some(What::Sent(message) | What::Updated(message) | What::Deleted(message)) = &mut change.what
+    {
+        message.client_message_id = client_message_id.to_owned();
+    }
+    change
+}
+
+/// A change as everybody sees it from whom nothing is hidden.
+impl From<&Told> for Change {
+    fn from(told: &Told) -> Change {
+        let row = &told.row;
+        let message = || told.message.clone().map(|view| Message::from(MessageView::shared(view.row)));
+        let participants = || Participants { participants: told.people.iter().map(Participant::from).collect() };
+        let what = match row.kind.as_str() {
+            "SENT" => message().map(What::Sent),
+            "UPDATED" => message().map(What::Updated),
+            "DELETED" => message().map(What::Deleted),
+            "JOINED" => Some(What::Joined(participants())),
+            "LEFT" => Some(What::Left(participants())),
+            "ROLE_CHANGED" => Some(What::RoleChanged(participants())),
+            "RENAMED" => Some(What::Renamed(Renamed { name: row.subject.clone() })),
+            _ => None,
+        };
+        Change {
+            conversation_id: row.conversation_id.to_string(),
+            change_seq: row.number,
+            time: Some(timestamp(row.create_time)),
+            account_id: text(row.account_id),
+            what,
+        }
+    }
+}
+
+impl From<&Person> for Participant {
+    fn from(person: &Person) -> Participant {
+        let account = person.account.as_ref();
+        let part = person.part.as_ref();
+        let role = if person.role.is_empty() { part.map_or("", |part| &part.role) } else { &person.role };
+        let role = if role.is_empty() { ParticipantRole::Unspecified } else { Role::stored(role).into() };
+        Participant {
+            account_id: text(Some(person.account_id).filter(|id| *id != Id::NIL)),
+            first_name: account.map(|account| account.first_name.clone()).unwrap_or_default(),
+            last_name: account.map(|account| account.last_name.clone()).unwrap_or_default(),
+            avatar_url: account.map(|account| account.avatar_url.clone()).unwrap_or_default(),
+            role: role.into(),
+            delivered_seq: part.map_or(0, |part| part.delivered_seq),
+            read_seq: part.map_or(0, |part| part.read_seq),
+            create_time: part.map(|part| timestamp(part.create_time)),
+            ..Default::default()
+        }
+    }
+}
+
+impl From<MessageView> for Message {
+    fn from(view: MessageView) -> Message {
+        let MessageView { row, own } = view;
+        let Extras { attachments, mentions } = Extras::stored(&row.extras);
+        let reactions = Reactions::stored(&row.reactions);
+        Message {
+            message_id: row.id.to_string(),
+            conversation_id: row.conversation_id.to_string(),
+            seq: row.seq,
+            sender_account_id: text(row.sender_id),
+            body: row.body,
+            attachments: attachments.into_iter().map(Attachment::from).collect(),
+            reply_to_seq: row.reply_to_seq,
+            mentioned_account_ids: mentions,
+            reactions: reactions.0.into_iter().map(Reaction::from).collect(),
+            deleted: row.is_deleted,
+            client_message_id: own.map(|_| row.client_message_id).unwrap_or_default(),
+            status: own.map_or(MessageStatus::Unspecified, MessageStatus::from).into(),
+            etag: etag(row.version),
+            send_time: Some(timestamp(row.send_time)),
+            edit_time: row.edit_time.map(timestamp),
+        }
+    }
+}
+
+impl From<Status> for MessageStatus {
+    fn from(status: Status) -> MessageStatus {
+        match status {
+            Status::Sent => MessageStatus::Sent,
+            Status::Delivered => MessageStatus::Delivered,
+            Status::Read => MessageStatus::Read,
+        }
+    }
+}
+
+impl From<Group> for Reaction {
+    fn from(group: Group) -> Reaction {
+        Reaction { emoji: group.emoji, count: group.count, account_ids: group.first }
+    }
+}
+
+impl From<Attached> for Attachment {
+    fn from(attached: Attached) -> Attachment {
+        let Attached { media_id, url, name, content_type, size_bytes } = attached;
+        let source =
+            if media_id.is_empty() { attachment::Source::Url(url) } else { attachment::Source::MediaId(media_id) };
+        Attachment { source: Some(source), name, content_type, size_bytes }
+    }
+}
+
+impl From<EditRow> for Edit {
+    fn from(row: EditRow) -> Edit {
+        Edit { body: row.body, replace_time: Some(timestamp(row.replace_time)) }
+    }
+}
+
+fn text(id: Option<Id>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}

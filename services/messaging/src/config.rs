@@ -1,0 +1,74 @@
+//! Settings.
+
+use secrecy::SecretString;
+
+use crate::push::PushConfig;
+
+/// Messaging's settings.
+#[derive(clap::Args, Debug, Clone)]
+#[group(skip)]
+pub struct Config {
+    /// Messaging's database: `sqlite:PATH` or `postgres://…`. Embedded it lies in the data directory.
+    #[arg(
+        id = "messaging_database_url",
+        long = "messaging-database-url",
+        env = "QUARTET_MESSAGING_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<SecretString>,
+
+    /// How many people a group may have
+    #[arg(
+        id = "messaging_participants",
+        long = "messaging-participants",
+        env = "QUARTET_MESSAGING_PARTICIPANTS",
+        value_name = "COUNT",
+        default_value_t = 2000,
+        value_parser = clap::value_parser!(i32).range(2..=20_000)
+    )]
+    pub participants: i32,
+
+    /// How many messages an account may send in a minute; 0 for any number
+    #[arg(
+        id = "messaging_sends_per_minute",
+        long = "messaging-sends-per-minute",
+        env = "QUARTET_MESSAGING_SENDS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 120
+    )]
+    pub sends_per_minute: u32,
+
+    /// How many conversations an account may start, or add people to, in a minute; 0 for any number
+    #[arg(
+        id = "messaging_starts_per_minute",
+        long = "messaging-starts-per-minute",
+        env = "QUARTET_MESSAGING_STARTS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 30
+    )]
+    pub starts_per_minute: u32,
+
+    /// For how long a message can be edited by who wrote it; 0 for ever
+    #[arg(
+        id = "messaging_edit_hours",
+        long = "messaging-edit-hours",
+        env = "QUARTET_MESSAGING_EDIT_HOURS",
+        value_name = "HOURS",
+        default_value_t = 48
+    )]
+    pub edit_hours: u32,
+
+    /// After how many days a message is removed; 0 for never
+    #[arg(
+        id = "messaging_retention_days",
+        long = "messaging-retention-days",
+        env = "QUARTET_MESSAGING_RETENTION_DAYS",
+        value_name = "DAYS",
+        default_value_t = 0
+    )]
+    pub retention_days: u32,
+
+    #[command(flatten)]
+    pub push: PushConfig,
+}

@@ -1,0 +1,89 @@
+//! What requests give, for whatever they are about.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use prost_types::Timestamp;
+use quartet_chassis::clock::{Time, cut};
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The longest idempotency key, in characters.
+const KEY: usize = 64;
+/// How much later than now counts as for good.
+const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A name: trimmed, composed, on one line. None is fine.
+pub fn name(text: &str, most: usize) -> Result<String, String> {
+    let name: String = text.trim().nfc().collect();
+    if name.chars().any(char::is_control) {
+        return Err("must not hold control characters".to_owned());
+    }
+    if name.chars().count() > most {
+        return Err(format!("must have at most {most} characters"));
+    }
+    Ok(name)
+}
+
+/// The key by which a request is known when it comes again; none is fine.
+pub fn key(key: String) -> Result<Option<String>, &'static str> {
+    if key.chars().count() > KEY || key.chars().any(char::is_control) {
+        return Err("must have at most 64 characters, and no control characters");
+    }
+    Ok((!key.is_empty()).then_some(key))
+}
+
+/// A mask that names what can be changed, which is the name alone.
+pub fn name_mask(paths: &[String]) -> Result<(), &'static str> {
+    match paths {
+        [path] if path == "name" => Ok(()),
+        _ => Err("must name what is to be changed: `name`"),
+    }
+}
+
+/// The state of a row that an etag names; one that was never made names none that there is.
+pub fn seen(etag: &str) -> Option<i64> {
+    (!etag.is_empty()).then(|| i64::from_str_radix(etag, 16).unwrap_or(-1))
+}
+
+pub fn etag(version: i64) -> String {
+    format!("{version:x}")
+}
+
+/// Until when something lasts; what is over lasts no more.
+pub fn until(given: Option<Timestamp>, now: Time) -> Result<Option<Time>, &'static str> {
+    let Some(given) = given else { return Ok(None) };
+    let nanos = u32::try_from(given.nanos).ok();
+    let time = nanos.and_then(|nanos| DateTime::from_timestamp(given.seconds, nanos)).ok_or("must be a time")?;
+    // Both databases have a last year.
+    let last = now + FOR_GOOD;
+    Ok(Some(cut(time.naive_utc().min(last))).filter(|time| *time > now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g1_a_name_is_one_line_or_none() {
+        assert_eq!(name(" Jo\u{308}rg ", 4), Ok("J\u{f6}rg".to_owned()));
+        assert_eq!(name(" \t", 4), Ok(String::new()));
+        assert!(["a\nb", "a\0b", "abcde"].into_iter().all(|wrong| name(wrong, 4).is_err()));
+    }
+
+    #[test]
+    fn g11_an_etag_names_one_state() {
+        assert_eq!([seen(""), seen("ff"), seen(&etag(12)), seen("new")], [None, Some(255), Some(12), Some(-1)]);
+        assert!(name_mask(&["name".to_owned()]).is_ok());
+        assert!(name_mask(&["kind".to_owned()]).is_err() && name_mask(&[]).is_err());
+    }
+
+    #[test]
+    fn g1_what_is_over_lasts_no_more_and_nothing_lasts_beyond_the_calendar() {
+        let now = DateTime::UNIX_EPOCH.naive_utc();
+        let at = |seconds, nanos| until(Some(Timestamp { seconds, nanos }), now);
+        assert_eq!((until(None, now), at(0, 0), at(-1, 0)), (Ok(None), Ok(None), Ok(None)));
+        assert_eq!(at(1, 1999), Ok(Some(now + chrono::TimeDelta::microseconds(1_000_001))));
+        assert_eq!(at(200_000_000_000, 0), Ok(Some(now + FOR_GOOD)));
+        assert!(at(i64::MAX, 0).is_err() && at(1, -1).is_err() && at(1, 2_000_000_000).is_err());
+    }
+}

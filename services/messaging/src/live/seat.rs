@@ -1,0 +1,136 @@
+//! A stream's place in a room: how far it is with the conversation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quartet_chassis::id::Id;
+use quartet_proto::messaging::v1::subscribe_response::Event;
+use quartet_proto::messaging::v1::{ConversationGone, Receipt};
+
+use super::frame::Frames;
+use super::item::{Batch, Item};
+use super::stream::Stream;
+
+/// How many changes are kept for a stream that still reads the state. With more of them it reads again.
+const COLLECTED: usize = 512;
+
+/// A stream in a room.
+pub struct Seat {
+    pub stream: Arc<Stream>,
+    pub place: Place,
+    /// Messages up to this number are hidden from its account.
+    pub hidden_seq: i64,
+    /// By which change its account came in.
+    pub joined_change: i64,
+    /// Whether it has been told of the conversation; receipts wait until then.
+    pub is_told: bool,
+    receipts: BTreeMap<Id, (i64, i64)>,
+}
+
+/// How far a stream is.
+pub enum Place {
+    /// It reads the state, and keeps what happens meanwhile: all that comes behind `base`, once that is known.
+    Collecting { base: Option<i64>, items: Vec<Arc<Item>> },
+    /// It reads the conversation once more, has what has numbers up to `after`, and keeps what happens meanwhile: what it reads must not
+    /// be older than what it was told.
+    Holding { after: i64, items: Vec<Arc<Item>> },
+    /// It reads what happened long ago, and will come back for the rest.
+    Behind,
+    /// It is told what happens, and has what has these numbers.
+    Level { after: i64 },
+}
+
+impl Seat {
+    pub fn new(stream: Arc<Stream>, base: Option<i64>) -> Seat {
+        let place = Place::Collecting { base, items: Vec::new() };
+        Seat { stream, place, hidden_seq: 0, joined_change: 0, is_told: false, receipts: BTreeMap::new() }
+    }
+
+    /// Takes changes whose turn it is. False when the stream has no place here any more.
+    pub fn take(&mut self, batch: &Batch<'_>) -> bool {
+        match &mut self.place {
+            Place::Collecting { items, .. } if items.len() + batch.items.len() <= COLLECTED => {
+                items.extend(batch.items.iter().cloned());
+                true
+            }
+            Place::Collecting { items, .. } => {
+                let collected = std::mem::take(items);
+                self.place = Place::Behind;
+                !self.leaves(&collected) && !self.leaves(batch.items)
+            }
+            Place::Holding { after, items } => {
+                items.extend(batch.items.iter().cloned());
+                if items.len() <= COLLECTED {
+                    return true;
+                }
+                let (after, items) = (*after, std::mem::take(items));
+                self.place = Place::Level { after };
+                self.tell(&items, after)
+            }
+            Place::Behind => !self.leaves(batch.items),
+            Place::Level { after } => {
+                let after = *after;
+                match batch.shared(self.stream.account, after, self.hidden_seq, self.stream.kind) {
+                    Some(chunk) => self.stream.put(chunk),
+                    None => self.tell(batch.items, after),
+                }
+            }
+        }
+    }
+
+    /// Tells changes with higher numbers than `after`, as the account sees them, up to the one by which it leaves.
+    pub fn tell(&self, items: &[Arc<Item>], after: i64) -> bool {
+        for item in items.iter().filter(|item| item.number() > after) {
+            let piece = item.piece(self.stream.account, self.hidden_seq);
+            if !self.stream.put(piece.chunk(self.stream.kind)) {
+                return false;
+            }
+            if item.has_left(self.stream.account) {
+                self.tell_gone(item.told.row.conversation_id);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether its account leaves by one of these; then it is told so. Nothing may come behind it.
+    fn leaves(&self, items: &[Arc<Item>]) -> bool {
+        let leaves = |item: &&Arc<Item>| item.number() > self.joined_change && item.has_left(self.stream.account);
+        let Some(item) = items.iter().find(leaves) else { return false };
+        if self.is_told {
+            self.tell_gone(item.told.row.conversation_id);
+        }
+        true
+    }
+
+    pub fn tell_gone(&self, conversation: Id) {
+        self.stream.tell(Event::Gone(ConversationGone { conversation_id: conversation.to_string() }));
+    }
+
+    /// Tells how far somebody is, or keeps it until the stream knows of the conversation.
+    pub fn receipt(&mut self, account: Id, mark: (i64, i64), frames: &Frames) {
+        if self.is_told && !matches!(self.place, Place::Holding { .. }) {
+            self.stream.put(frames.of(self.stream.kind));
+        } else {
+            self.receipts.insert(account, mark);
+        }
+    }
+
+    /// Tells what was kept, but for what the state of the conversation has told. Marks only rise, so the last one counts.
+    pub fn told(&mut self, conversation: Id, marks: &[(Id, (i64, i64))]) {
+        self.is_told = true;
+        for (account, (delivered, read)) in std::mem::take(&mut self.receipts) {
+            let known = marks.iter().find(|(known, _)| *known == account).map(|(_, mark)| *mark);
+            if known.is_none_or(|known| delivered > known.0 || read > known.1) {
+                let known = known.unwrap_or_default();
+                let mark = (delivered.max(known.0), read.max(known.1));
+                self.stream.tell(Event::Receipt(receipt(conversation, account, mark)));
+            }
+        }
+    }
+}
+
+/// How far somebody is, as it is told.
+pub fn receipt(conversation: Id, account: Id, (delivered_seq, read_seq): (i64, i64)) -> Receipt {
+    Receipt { conversation_id: conversation.to_string(), account_id: account.to_string(), delivered_seq, read_seq }
+}

@@ -1,0 +1,43 @@
+//! A conversation as it was read for somebody, ready to be told.
+
+use quartet_chassis::id::Id;
+use quartet_proto::messaging::v1 as pb;
+use quartet_proto::messaging::v1::subscribe_response::Event;
+
+use super::frame::Frames;
+use crate::conversation::Kind;
+use crate::store::conversation_view::ConversationView;
+
+/// A conversation for one account.
+pub struct View {
+    pub id: Id,
+    pub frames: Frames,
+    pub last_change: i64,
+    pub joined_change: i64,
+    pub hidden_seq: i64,
+    pub people: i32,
+    /// How far those are of whom it tells that.
+    pub marks: Vec<(Id, (i64, i64))>,
+    /// The other one in a direct conversation.
+    pub peer: Option<Id>,
+}
+
+impl From<ConversationView> for View {
+    fn from(view: ConversationView) -> View {
+        let (row, own) = (&view.row, &view.own);
+        let mut marks = vec![(own.account_id, (own.delivered_seq, own.read_seq))];
+        let others = view.others.iter().map(|other| &other.row);
+        marks.extend(others.map(|other| (other.account_id, (other.delivered_seq, other.read_seq))));
+        let peer = view.others.first().filter(|_| row.kind() == Kind::Direct).map(|other| other.row.account_id);
+        View {
+            id: row.id,
+            last_change: row.last_change,
+            joined_change: own.joined_change,
+            hidden_seq: own.hidden_seq(),
+            people: row.participant_count,
+            marks,
+            peer,
+            frames: Frames::of_event(Event::Conversation(pb::Conversation::from(view))),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What has to be read from the database for what happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quartet_chassis::db::DbError;
+use quartet_chassis::id::Id;
+use quartet_proto::messaging::v1::ConversationGone;
+use quartet_proto::messaging::v1::subscribe_response::Event;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep;
+use tonic::Status;
+
+use super::begin::follow;
+use super::item::Item;
+use super::room::{Levelled, Room};
+use super::stream::Stream;
+use super::view::View;
+use super::{Hub, PATIENCE};
+use crate::error::Error;
+use crate::store::Store;
+use crate::store::live::OwnRow;
+
+/// How many readings there are at a time: the database has others to answer, too.
+const READINGS: usize = 8;
+/// How many changes are read at a time.
+pub const PAGE: i64 = 250;
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Something to do.
+pub enum Work {
+    /// What has its turn in this room is to be told.
+    Tell(Hub, Arc<Room>),
+    /// Something is missing in this room. It may come by itself in this time.
+    Read(Arc<Room>, Duration),
+    /// A stream's conversations are to be looked at again.
+    Look(Arc<Stream>),
+}
+
+/// Does it, each thing by itself.
+pub async fn run(store: Store, mut work: mpsc::UnboundedReceiver<Work>) {
+    let readings = Arc::new(Semaphore::new(READINGS));
+    while let Some(next) = work.recv().await {
+        let (store, readings) = (store.clone(), readings.clone());
+        match next {
+            Work::Tell(hub, room) => {
+                tokio::spawn(async move { hub.tell(&room) });
+            }
+            Work::Read(room, patience) => {
+                tokio::spawn(async move { read(&store, &room, patience, &readings).await });
+            }
+            Work::Look(stream) => {
+                tokio::spawn(async move { look(&store, &stream, &readings).await });
+            }
+        }
+    }
+}
+
+/// Reads what is missing in a room until nothing is, or nobody listens any more.
+async fn read(store: &Store, room: &Arc<Room>, patience: Duration, readings: &Semaphore) {
+    sleep(patience).await;
+    while !room.has_read() {
+        if room.len() == 0 || store.hub.has_stopped() {
+            return room.stop_reading();
+        }
+        let Some(behind) = room.missing() else { continue };
+        let Ok(turn) = readings.acquire().await else { return };
+        let filled = fill(store, room, behind).await;
+        drop(turn);
+        match filled {
+            Ok(true) => store.hub.tell(room),
+            Ok(false) => sleep(RETRY).await,
+            Err(error) => {
+                tracing::debug!(%error, "changes can't be read");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Reads what comes behind a number. False when there is nothing, whatever was said: it has not come to be.
+async fn fill(store: &Store, room: &Room, behind: i64) -> Result<bool, DbError> {
+    let gap = store.gap(room.id, behind, PAGE).await?;
+    if gap.told.first().is_none_or(|told| told.row.number != behind + 1) {
+        room.end(behind);
+        return Ok(false);
+    }
+    let left = Arc::new(gap.left);
+    room.put(gap.told.into_iter().map(|told| Item::new(told, left.clone())));
+    room.know(gap.last_change);
+    Ok(true)
+}
+
+/// Looks at the conversations of a stream whose account's own view of them has changed.
+pub async fn look(store: &Store, stream: &Arc<Stream>, readings: &Semaphore) {
+    loop {
+        let next = {
+            let mut todo = stream.lock_todo();
+            let next = todo.conversations.pop_first();
+            todo.busy = next.is_some();
+            next
+        };
+        let Some(conversation) = next else { return };
+        if !stream.is_open() {
+            continue;
+        }
+        let Ok(_turn) = readings.acquire().await else { return };
+        if let Err(error) = look_at(store, stream, conversation).await {
+            tracing::debug!(%error, "a conversation can't be read");
+            stream.fail(Status::from(Error::from(error)));
+        }
+    }
+}
+
+async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Result<(), DbError> {
+    let hub = &store.hub;
+    // First a seat, then the reading: what happens in between is kept.
+    let Some(room) = hub.sit(stream, conversation) else { return Ok(()) };
+    room.hold(stream);
+    let Some(view) = store.conversation(conversation, stream.account).await? else {
+        hub.remember_one(stream.account, conversation, None);
+        if hub.unsit(stream, conversation) {
+            stream.tell(Event::Gone(ConversationGone { conversation_id: conversation.to_string() }));
+        }
+        return Ok(());
+    };
+    hub.remember_one(stream.account, conversation, Some(OwnRow::from(&view.own)));
+    let view = View::from(view);
+    hub.watch(stream, view.peer);
+    match room.level(stream, view.last_change, Some(&view)) {
+        Levelled::Level => {
+            room.know(view.last_change);
+            hub.settle(&room, PATIENCE);
+            Ok(())
+        }
+        Levelled::Behind => {
+            if room.tell_behind(stream, &view) {
+                follow(store, stream, &room, view.last_change).await?;
+            }
+            Ok(())
+        }
+        Levelled::Away => Ok(()),
+    }
+}

@@ -1,0 +1,66 @@
+//! What comes of a push, step by step.
+
+use std::time::Duration;
+
+use super::http::{Answer, NoAnswer};
+
+/// What came of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The push service has it.
+    Sent,
+    /// The push service knows the device no more.
+    Gone,
+    /// It will never be taken.
+    Refused(String),
+    /// Not now: again later, and not before this time is over.
+    Later(String, Option<Duration>),
+}
+
+/// A step on the way of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub name: &'static str,
+    pub is_ok: bool,
+    pub detail: String,
+}
+
+/// The steps so far.
+#[derive(Debug, Default)]
+pub struct Steps(pub Vec<Step>);
+
+impl Steps {
+    pub fn went_well(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.0.push(Step { name, is_ok: true, detail: detail.into() });
+    }
+
+    /// Notes what comes of a step that did not.
+    pub fn failed(&mut self, name: &'static str, outcome: Outcome) -> Outcome {
+        let detail = match &outcome {
+            Outcome::Sent => String::new(),
+            Outcome::Gone => "the push service knows this device no more".to_owned(),
+            Outcome::Refused(why) => why.clone(),
+            Outcome::Later(why, _) => format!("{why}: messages are tried again"),
+        };
+        self.0.push(Step { name, is_ok: false, detail });
+        outcome
+    }
+}
+
+impl From<NoAnswer> for Outcome {
+    fn from(none: NoAnswer) -> Outcome {
+        match none {
+            NoAnswer::NotPublic => Outcome::Refused(none.to_string()),
+            _ => Outcome::Later(none.to_string(), None),
+        }
+    }
+}
+
+/// What an answer means that is neither good nor about the device.
+pub fn other(answer: &Answer) -> Outcome {
+    let why = format!("it answered {}", answer.status);
+    match answer.status {
+        408 | 425 | 429 | 500..=599 => Outcome::Later(why, answer.retry_after),
+        _ => Outcome::Refused(why),
+    }
+}

@@ -1,0 +1,209 @@
+//! What has happened in a conversation, numbered without gaps. Whoever takes a number holds the conversation until the transaction ends, so
+//! numbers become visible in their order, and rights that are asked for behind that are those that are written upon.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::rows::{Column, Rows};
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::told::{self, Told};
+use crate::schema::{change, conversation, member};
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// The message with this number was sent, …
+    Sent(i64),
+    /// … or edited, or reacted to, …
+    Updated(i64),
+    /// … or deleted.
+    Deleted(i64),
+    Joined(Vec<Id>),
+    Left(Vec<Id>),
+    /// Somebody may do something else now: `MEMBER`, `OWNER`.
+    RoleChanged(Id, String),
+    Renamed(String),
+}
+
+/// A change of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = change)]
+pub struct ChangeRow {
+    pub conversation_id: Id,
+    pub number: i64,
+    pub kind: String,
+    /// The message that it is about; 0 for none.
+    pub seq: i64,
+    /// Who did it.
+    pub account_id: Option<Id>,
+    /// The accounts that it is about as a JSON array, or a name; empty where a message says all.
+    pub subject: String,
+    pub create_time: Time,
+}
+
+/// The place of a new message.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = conversation)]
+pub struct Place {
+    pub kind: String,
+    pub participant_count: i32,
+    pub last_seq: i64,
+    pub last_change: i64,
+}
+
+/// Notes a change, which takes the next number. The caller tells the hub when the transaction is through.
+pub async fn note(
+    conn: &mut Conn,
+    conversation_id: Id,
+    by: Option<Id>,
+    what: &What,
+    now: Time,
+) -> Result<ChangeRow, DbError> {
+    let next = diesel::update(conversation::table.find(conversation_id))
+        .set(conversation::last_change.eq(conversation::last_change + 1))
+        .returning(conversation::last_change);
+    let number: i64 = on!(conn, |db| next.get_result(db).await)?;
+    write(conn, conversation_id, number, by, what, now).await
+}
+
+/// Takes the numbers of a new message and of its change. `None` where there is no such conversation; that the account takes part in it, as
+/// this believes, is to be asked once more behind it: on PostgreSQL it may have waited, and looked before that.
+pub async fn next_message(
+    conn: &mut Conn,
+    conversation_id: Id,
+    account: Id,
+    now: Time,
+) -> Result<Option<Place>, DbError> {
+    let takes_part = member::table
+        .filter(member::conversation_id.eq(conversation_id))
+        .filter(member::account_id.eq(account))
+        .select(member::account_id);
+    let theirs = conversation::table.find(conversation_id).filter(diesel::dsl::exists(takes_part));
+    let next = diesel::update(theirs).set((
+        conversation::last_seq.eq(conversation::last_seq + 1),
+        conversation::last_change.eq(conversation::last_change + 1),
+        conversation::activity_time.eq(now),
+    ));
+    let place: Option<Place> = on!(conn, |db| next.returning(Place::as_returning()).get_result(db).await.optional())?;
+    Ok(place)
+}
+
+/// Writes a change whose number was taken.
+pub async fn write(
+    conn: &mut Conn,
+    conversation_id: Id,
+    number: i64,
+    by: Option<Id>,
+    what: &What,
+    now: Time,
+) -> Result<ChangeRow, DbError> {
+    let row = what.row(conversation_id, number, by, now);
+    on!(conn, |db| diesel::insert_into(change::table).values(&row).execute(db).await)?;
+    let people = what.people();
+    if people.is_empty() {
+        return Ok(row);
+    }
+    // So that their erasures find it.
+    let subjects = Rows {
+        before: "insert into change_subject (conversation_id, number, account_id)",
+        count: people.len(),
+        columns: vec![
+            Column::Ids(vec![conversation_id; people.len()]),
+            Column::Numbers(vec![number; people.len()]),
+            Column::Ids(people),
+        ],
+        after: "",
+    };
+    subjects.run(conn).await?;
+    Ok(row)
+}
+
+impl What {
+    /// Whom it is about, as far as they are somebody.
+    fn people(&self) -> Vec<Id> {
+        match self {
+            What::Joined(ids) | What::Left(ids) => ids.iter().copied().filter(|id| *id != Id::NIL).collect(),
+            What::RoleChanged(id, _) => vec![*id],
+            What::Sent(_) | What::Updated(_) | What::Deleted(_) | What::Renamed(_) => Vec::new(),
+        }
+    }
+
+    /// The change with this number.
+    fn row(&self, conversation_id: Id, number: i64, by: Option<Id>, now: Time) -> ChangeRow {
+        let (kind, seq, subject) = match self {
+            What::Sent(seq) => ("SENT", *seq, String::new()),
+            What::Updated(seq) => ("UPDATED", *seq, String::new()),
+            What::Deleted(seq) => ("DELETED", *seq, String::new()),
+            What::Joined(ids) => ("JOINED", 0, list(ids)),
+            What::Left(ids) => ("LEFT", 0, list(ids)),
+            What::RoleChanged(id, role) => ("ROLE_CHANGED", 0, format!("[\"{id}\",\"{role}\"]")),
+            What::Renamed(name) => ("RENAMED", 0, name.clone()),
+        };
+        let kind = kind.to_owned();
+        ChangeRow { conversation_id, number, kind, seq, account_id: by, subject, create_time: now }
+    }
+}
+
+impl ChangeRow {
+    /// What it says. Whoever was erased since is [`Id::NIL`].
+    pub fn what(&self) -> Option<What> {
+        let what = match self.kind.as_str() {
+            "SENT" => What::Sent(self.seq),
+            "UPDATED" => What::Updated(self.seq),
+            "DELETED" => What::Deleted(self.seq),
+            "JOINED" => What::Joined(self.accounts()),
+            "LEFT" => What::Left(self.accounts()),
+            "ROLE_CHANGED" => {
+                let [id, role]: [String; 2] = serde_json::from_str(&self.subject).ok()?;
+                What::RoleChanged(id.parse().unwrap_or(Id::NIL), role)
+            }
+            "RENAMED" => What::Renamed(self.subject.clone()),
+            _ => return None,
+        };
+        Some(what)
+    }
+
+    fn accounts(&self) -> Vec<Id> {
+        let ids: Vec<String> = serde_json::from_str(&self.subject).unwrap_or_default();
+        ids.iter().map(|id| id.parse().unwrap_or(Id::NIL)).collect()
+    }
+}
+
+fn list(ids: &[Id]) -> String {
+    let text = |id: &Id| if *id == Id::NIL { String::new() } else { id.to_string() };
+    serde_json::Value::from_iter(ids.iter().map(text)).to_string()
+}
+
+/// What has changed in a conversation behind a number, the oldest first, as it is told to those who take part.
+pub async fn behind(conn: &mut Conn, conversation: Id, number: i64, limit: i64) -> Result<Vec<Told>, DbError> {
+    let behind = change::table.filter(change::conversation_id.eq(conversation)).filter(change::number.gt(number));
+    let behind = behind.order(change::number).limit(limit);
+    let rows: Vec<ChangeRow> = on!(conn, |db| behind.select(ChangeRow::as_select()).load(db).await)?;
+    told::told(conn, rows).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g3_a_change_reads_as_it_was_written() {
+        let (one, other) = (Id::from_bytes([1; 16]), Id::from_bytes([2; 16]));
+        let all = [
+            What::Sent(1),
+            What::Updated(2),
+            What::Deleted(3),
+            What::Joined(vec![one, other]),
+            What::Left(vec![one, Id::NIL]),
+            What::RoleChanged(other, "OWNER".to_owned()),
+            What::Renamed("[\"no\"] list".to_owned()),
+        ];
+        for what in all {
+            let row = what.row(one, 7, Some(other), chrono::DateTime::UNIX_EPOCH.naive_utc());
+            assert_eq!((row.what(), row.number), (Some(what), 7));
+        }
+    }
+}

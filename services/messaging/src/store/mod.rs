@@ -1,0 +1,68 @@
+//! Messaging's database: one function per question.
+
+pub mod change;
+pub mod contact;
+pub mod conversation;
+pub mod conversation_list;
+pub mod conversation_view;
+pub mod device;
+pub mod edit;
+mod erasure;
+pub mod live;
+pub mod member;
+pub mod mention;
+pub mod message;
+pub mod message_view;
+pub mod participant;
+pub mod person;
+pub mod push;
+pub mod reaction;
+pub mod receipt;
+mod removal;
+pub mod request;
+pub mod search;
+pub mod told;
+pub mod usage;
+
+use std::sync::Arc;
+
+use quartet_chassis::clock::{Clock, Time};
+use quartet_chassis::db::Db;
+use quartet_chassis::id::Id;
+use quartet_chassis::outbox::Outbox;
+use tokio::sync::Notify;
+
+use crate::live::Hub;
+
+/// Messaging's database.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    clock: Clock,
+    /// Told what was committed.
+    pub hub: Hub,
+    /// Told when there is a message for the search to take in.
+    pub unindexed: Arc<Notify>,
+    /// Where jobs for pushes are left; none where nothing can be pushed.
+    pub pushes: Option<Outbox>,
+}
+
+impl Store {
+    pub fn new(db: Db, clock: Clock, hub: Hub) -> Store {
+        Store { db, clock, hub, unindexed: Arc::default(), pushes: None }
+    }
+
+    /// The same with a place for pushes.
+    pub fn with_pushes(self, pushes: Option<Outbox>) -> Store {
+        Store { pushes, ..self }
+    }
+
+    /// The time that is written.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub fn new_id(&self) -> Id {
+        Id::new(&self.clock)
+    }
+}

@@ -1,0 +1,69 @@
+//! Conversations in which nobody takes part any more: nobody finds them, and they go bit by bit, since one may have a million messages.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::DbError;
+use quartet_chassis::faults::Faults;
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::request::KEPT;
+use super::{Store, message};
+use crate::schema::{change, conversation, request};
+
+/// How many messages go in one transaction.
+const MESSAGES: i64 = 500;
+/// How many changes.
+const CHANGES: i64 = 2000;
+/// Requests of so long a time go at once: the writer is not held for long, however much is left from when nobody swept.
+const SPAN: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+
+impl Store {
+    /// Removes what is left of conversations that everybody has left.
+    pub async fn remove_conversations(&self, faults: &Faults) -> Result<(), DbError> {
+        while let Some(id) = self.left().await? {
+            while !faults.within("conversation removal", self.remove_some(id)).await? {}
+        }
+        Ok(())
+    }
+
+    async fn left(&self) -> Result<Option<Id>, DbError> {
+        let left = conversation::table.filter(conversation::participant_count.eq(0)).select(conversation::id);
+        let conn = &mut self.db.read().await?;
+        on!(conn, |db| left.first(db).await.optional())
+    }
+
+    /// Removes some of a conversation that nobody comes back to; true when nothing is left. Another instance may do the same.
+    async fn remove_some(&self, id: Id) -> Result<bool, DbError> {
+        self.db
+            .bulk(async |conn| {
+                if message::remove(conn, id, i64::MAX, MESSAGES).await? > 0 {
+                    return Ok(false);
+                }
+                let here = change::table.filter(change::conversation_id.eq(id));
+                let first = here.order(change::number).select(change::number);
+                let first: Option<i64> = on!(conn, |db| first.first(db).await.optional())?;
+                if let Some(first) = first {
+                    let some = here.filter(change::number.lt(first + CHANGES));
+                    on!(conn, |db| diesel::delete(some).execute(db).await)?;
+                    return Ok(false);
+                }
+                on!(conn, |db| diesel::delete(conversation::table.find(id)).execute(db).await)?;
+                Ok::<_, DbError>(true)
+            })
+            .await
+    }
+
+    /// Forgets some requests with keys that are too old; whether there may be more.
+    pub async fn sweep_requests(&self) -> Result<bool, DbError> {
+        let limit = self.now() - KEPT;
+        let oldest = request::table.order(request::create_time).select(request::create_time);
+        let conn = &mut self.db.read().await?;
+        let oldest: Option<Time> = on!(conn, |db| oldest.first(db).await.optional())?;
+        let Some(oldest) = oldest.filter(|oldest| *oldest < limit) else { return Ok(false) };
+        let old = request::table.filter(request::create_time.lt(limit.min(oldest + SPAN)));
+        self.db.transaction(async |conn| on!(conn, |db| diesel::delete(old).execute(db).await)).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,123 @@
+//! Changes as those who take part are told of them: the same for all, but for what somebody does not see.
+
+use std::collections::{BTreeSet, HashMap};
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use quartet_chassis::accounts::AccountRow;
+use quartet_chassis::accounts::hold::{self, People};
+use quartet_chassis::clock::Time;
+use quartet_chassis::db::{Conn, DbError};
+use quartet_chassis::id::Id;
+use quartet_chassis::on;
+
+use super::change::{ChangeRow, What};
+use super::message_view::{self, MessageView};
+use crate::schema::member;
+
+/// A change with what is told of it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub row: ChangeRow,
+    /// The message that it is about, as it is now; none when that is gone.
+    pub message: Option<MessageView>,
+    /// Whom it is about, as far as they are known now.
+    pub people: Vec<Person>,
+}
+
+/// Somebody whom a change is about.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// [`Id::NIL`] when they were erased since.
+    pub account_id: Id,
+    pub account: Option<AccountRow>,
+    /// What they may do, where that is what has changed; empty otherwise.
+    pub role: String,
+    /// How they take part, if they do.
+    pub part: Option<Part>,
+}
+
+/// How somebody takes part.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = member)]
+pub struct Part {
+    pub conversation_id: Id,
+    pub account_id: Id,
+    pub role: String,
+    pub delivered_seq: i64,
+    pub read_seq: i64,
+    pub create_time: Time,
+}
+
+impl Told {
+    /// Of a message, which is at hand right after it was written.
+    pub fn of(row: ChangeRow, message: MessageView) -> Told {
+        Told { row, message: Some(message), people: Vec::new() }
+    }
+
+    /// Whether somebody who sees messages with higher numbers than this one learns only that there was a change.
+    pub fn is_hidden(&self, hidden_seq: i64) -> bool {
+        self.row.seq != 0 && self.row.seq <= hidden_seq
+    }
+
+    /// Who has written the message, and what their program calls it, which only they are told.
+    pub fn sender(&self) -> Option<(Id, &str)> {
+        let message = &self.message.as_ref()?.row;
+        message.sender_id.map(|sender| (sender, message.client_message_id.as_str()))
+    }
+
+    /// Who has come.
+    pub fn joined(&self) -> impl Iterator<Item = Id> {
+        self.whom("JOINED")
+    }
+
+    /// Who takes part no more.
+    pub fn left(&self) -> impl Iterator<Item = Id> {
+        self.whom("LEFT")
+    }
+
+    fn whom(&self, kind: &str) -> impl Iterator<Item = Id> + use<'_> {
+        let these = if self.row.kind == kind { self.people.as_slice() } else { &[] };
+        these.iter().map(|person| person.account_id)
+    }
+}
+
+/// Adds to changes of one conversation what is told of them.
+pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, DbError> {
+    let [first, ..] = rows.as_slice() else { return Ok(Vec::new()) };
+    let conversation_id = first.conversation_id;
+    let seqs: BTreeSet<i64> = rows.iter().map(|row| row.seq).filter(|seq| *seq != 0).collect();
+    let messages = message_view::by_seq(conn, conversation_id, &seqs).await?;
+    let about: BTreeSet<Id> = rows.iter().flat_map(about).map(|(id, _)| id).filter(|id| *id != Id::NIL).collect();
+    let (accounts, parts) = people(conn, conversation_id, &about).await?;
+    let person = |(account_id, role): (Id, String)| {
+        let (account, part) = (accounts.get(&account_id).cloned(), parts.get(&account_id).cloned());
+        Person { account_id, account, role, part }
+    };
+    let all = rows.into_iter().map(|row| Told {
+        message: messages.get(&row.seq).cloned(),
+        people: self::about(&row).into_iter().map(person).collect(),
+        row,
+    });
+    Ok(all.collect())
+}
+
+/// Whom a change is about, and what they may do now if that has changed.
+fn about(row: &ChangeRow) -> Vec<(Id, String)> {
+    match row.what() {
+        Some(What::Joined(ids) | What::Left(ids)) => ids.into_iter().map(|id| (id, String::new())).collect(),
+        Some(What::RoleChanged(id, role)) => vec![(id, role)],
+        _ => Vec::new(),
+    }
+}
+
+async fn people(conn: &mut Conn, conversation: Id, ids: &BTreeSet<Id>) -> Result<(People, HashMap<Id, Part>), DbError> {
+    if ids.is_empty() {
+        return Ok(Default::default());
+    }
+    let ids: Vec<Id> = ids.iter().copied().collect();
+    let accounts = hold::people(conn, &ids).await?;
+    let here = member::table.filter(member::conversation_id.eq(conversation)).filter(member::account_id.eq_any(&ids));
+    let parts: Vec<Part> = on!(conn, |db| here.select(Part::as_select()).load(db).await)?;
+    Ok((accounts, parts.into_iter().map(|part| (part.account_id, part)).collect()))
+}

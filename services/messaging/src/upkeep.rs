@@ -1,0 +1,33 @@
+//! What the service does unasked, in small turns and on each instance: it removes conversations that everybody has left, messages that have had
+//! their time, and requests that nobody repeats any more. All of it is due by the clock and known from the database.
+
+use std::time::Duration;
+
+use quartet_chassis::db::DbError;
+use quartet_chassis::parts::{Faults, Parts};
+
+use crate::store::Store;
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Starts what goes on until the process stops.
+pub fn start(store: &Store, parts: &Parts) {
+    parts.spawn(rows(store.clone(), parts.faults.clone()));
+}
+
+async fn rows(store: Store, faults: Faults) {
+    loop {
+        let results =
+            [store.remove_conversations(&faults).await, faults.within("messaging sweep", sweep(&store)).await];
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, "can't look after conversations");
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+async fn sweep(store: &Store) -> Result<(), DbError> {
+    while store.sweep_requests().await? {}
+    Ok(())
+}

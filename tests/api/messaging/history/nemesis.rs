@@ -1,0 +1,79 @@
+//! What breaks things while people talk.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use super::dice::Dice;
+use crate::harness::prelude::*;
+use crate::harness::{OwnPostgres, Process};
+
+/// What can be done to an installation.
+#[derive(Debug, Clone, Copy)]
+pub enum Act {
+    /// The process, or an instance of messaging, is killed and started again.
+    Kill,
+    /// Redis forgets everything.
+    Empty,
+    /// Redis is away for some time, and comes back empty.
+    Silence,
+    /// PostgreSQL is stopped and started again.
+    Restart,
+}
+
+/// Waits until so many steps were made by all writers.
+async fn reach(progress: &AtomicU64, steps: u64) {
+    let start = Instant::now();
+    while progress.load(Ordering::Relaxed) < steps {
+        assert!(start.elapsed() < Duration::from_secs(600), "nobody gets on");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+pub struct Nemesis<'a> {
+    pub dice: Dice,
+    pub postgres: Option<OwnPostgres>,
+    pub progress: &'a AtomicU64,
+    /// How many steps the writers make together.
+    pub steps: u64,
+}
+
+impl Nemesis<'_> {
+    /// Does all this, evenly spread over what the writers do.
+    pub async fn act(&mut self, world: &mut World, acts: &[Act]) {
+        for (number, act) in acts.iter().enumerate() {
+            let from = self.steps * (number as u64 + 1) / (acts.len() as u64 + 1);
+            reach(self.progress, from + self.dice.below(1 + self.steps / 40)).await;
+            match act {
+                Act::Kill => self.kill(world).await,
+                Act::Empty => drop(world.grounds().unwrap().redis.command("FLUSHALL").await.unwrap()),
+                Act::Silence => {
+                    let redis = world.grounds().unwrap().redis.clone();
+                    redis.stop();
+                    let some = self.progress.load(Ordering::Relaxed) + 1 + self.steps / 50;
+                    reach(self.progress, some.min(self.steps)).await;
+                    redis.restart().await;
+                }
+                Act::Restart => {
+                    let postgres = self.postgres.as_ref().unwrap();
+                    postgres.act("stop").await;
+                    postgres.act("start").await;
+                }
+            }
+        }
+    }
+
+    async fn kill(&mut self, world: &mut World) {
+        let Some(grounds) = world.grounds().cloned() else { return world.process().kill().await };
+        let instances = world.direct("messaging");
+        let number = self.dice.place(instances.len());
+        let identities: Vec<String> = world.direct("identity").iter().map(ToString::to_string).collect();
+        let at = instances[number].to_string();
+        let command = grounds.role("messaging", &["--identity-address", &identities.join(","), "--listen", &at]);
+        let victim = &mut world.fleet_mut().messagings[number];
+        victim.signal(Signal::KILL);
+        victim.ended(Duration::from_secs(10)).await.expect("it lives");
+        *victim = Process::start(&command).await;
+    }
+}

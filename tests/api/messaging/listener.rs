@@ -1,0 +1,164 @@
+//! Somebody who listens, and what they have heard.
+
+use std::collections::HashMap;
+
+use quartet_proto::messaging::v1::change::What;
+use quartet_proto::messaging::v1::subscribe_response::Event;
+use tonic::Streaming;
+
+use crate::harness::Clients;
+use crate::harness::prelude::*;
+
+/// How long something may take to be heard.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream of events, and all that has come of it.
+pub struct Listener {
+    stream: Streaming<SubscribeResponse>,
+    pub stream_id: String,
+    pub heard: Vec<Event>,
+}
+
+/// What a client keeps, to go on from.
+pub fn positions(known: &[(&str, i64)]) -> SubscribeRequest {
+    let position = |(id, number): &(&str, i64)| Position { conversation_id: (*id).to_owned(), change_seq: *number };
+    SubscribeRequest { positions: known.iter().map(position).collect(), ..Default::default() }
+}
+
+/// The message that a change is about.
+pub fn message(change: &Change) -> Option<&Message> {
+    match change.what.as_ref()? {
+        What::Sent(message) | What::Updated(message) | What::Deleted(message) => Some(message),
+        _ => None,
+    }
+}
+
+impl Listener {
+    /// Subscribes, and waits until everything that had happened before has been told.
+    pub async fn of(world: &World, person: &Person) -> Listener {
+        Listener::with(world, person, SubscribeRequest::default()).await
+    }
+
+    pub async fn with(world: &World, person: &Person, asked: SubscribeRequest) -> Listener {
+        let mut listener = Listener::begin(&world.as_token(&person.access_token), asked).await;
+        listener.until("caught up", |event| matches!(event, Event::CaughtUp(_)).then_some(())).await;
+        listener
+    }
+
+    /// Subscribes, with these clients.
+    pub async fn begin(clients: &Clients, asked: SubscribeRequest) -> Listener {
+        let stream = clients.events().subscribe(asked).await.expect("not subscribed").into_inner();
+        let mut listener = Listener { stream, stream_id: String::new(), heard: Vec::new() };
+        let started = |event: &Event| if let Event::Started(started) = event { Some(started.clone()) } else { None };
+        listener.stream_id = listener.until("started", started).await.stream_id;
+        listener
+    }
+
+    /// The next event, or the end, or why it has ended.
+    pub async fn next(&mut self) -> Result<Option<Event>, tonic::Status> {
+        let next = tokio::time::timeout(PATIENCE, self.stream.message()).await.expect("nothing is heard");
+        let event = next?.map(|message| message.event.expect("an event"));
+        self.heard.extend(event.clone());
+        Ok(event)
+    }
+
+    /// Listens until something was heard.
+    pub async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let next = tokio::time::timeout_at(limit, self.stream.message()).await;
+            let next = next.unwrap_or_else(|_| panic!("not heard: {what}; but {:?}", self.heard));
+            let next = next.unwrap_or_else(|status| panic!("not heard: {what}, for {status:?}"));
+            let event = next.unwrap_or_else(|| panic!("not heard: {what}; the end")).event.expect("an event");
+            let found = wanted(&event);
+            self.heard.push(event);
+            if let Some(found) = found {
+                return found;
+            }
+        }
+    }
+
+    /// Listens until a change of a conversation with this number at least has come.
+    pub async fn change(&mut self, conversation: &str, number: i64) -> Change {
+        self.until(&format!("change {number}"), |event| match event {
+            Event::Change(change) if change.conversation_id == conversation && change.change_seq >= number => {
+                Some(change.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Listens until a message with this text has come.
+    pub async fn message(&mut self, body: &str) -> (Change, Message) {
+        self.until(&format!("`{body}`"), |event| {
+            let Event::Change(change) = event else { return None };
+            let message = message(change).filter(|message| message.body == body)?;
+            Some((change.clone(), message.clone()))
+        })
+        .await
+    }
+
+    /// Listens until somebody has received and read so far.
+    pub async fn receipt(&mut self, person: &Person, delivered: i64, read: i64) {
+        self.until(&format!("receipt {delivered} {read}"), |event| {
+            let Event::Receipt(receipt) = event else { return None };
+            let reached = (receipt.delivered_seq, receipt.read_seq) == (delivered, read);
+            (receipt.account_id == person.account_id && reached).then_some(())
+        })
+        .await;
+    }
+
+    /// Listens until the account takes no part in the conversation any more.
+    pub async fn gone(&mut self, conversation: &str) {
+        self.until("gone", |event| {
+            matches!(event, Event::Gone(gone) if gone.conversation_id == conversation).then_some(())
+        })
+        .await;
+    }
+
+    /// The conversation as it was told last.
+    pub async fn conversation(&mut self, id: &str) -> Conversation {
+        let told = |event: &Event| match event {
+            Event::Conversation(conversation) if conversation.conversation_id == id => Some(conversation.clone()),
+            _ => None,
+        };
+        match self.heard.iter().rev().find_map(told) {
+            Some(conversation) => conversation,
+            None => self.until("the conversation", told).await,
+        }
+    }
+
+    /// The changes of a conversation that were heard, which are numbered without gaps.
+    pub fn changes(&self, conversation: &str) -> Vec<Change> {
+        let changes: Vec<Change> = self
+            .heard
+            .iter()
+            .filter_map(|event| match event {
+                Event::Change(change) if change.conversation_id == conversation => Some(change.clone()),
+                _ => None,
+            })
+            .collect();
+        for pair in changes.windows(2) {
+            assert_eq!(pair[1].change_seq, pair[0].change_seq + 1, "{changes:?}");
+        }
+        changes
+    }
+
+    /// What was heard of the texts of a conversation, in the order in which it was.
+    pub fn texts(&self, conversation: &str) -> Vec<String> {
+        let changes = self.changes(conversation);
+        changes.iter().filter_map(|change| Some(message(change)?.body.clone())).collect()
+    }
+
+    /// Everybody's receipts only rise.
+    pub fn check_receipts(&self) {
+        let mut known: HashMap<(&str, &str), (i64, i64)> = HashMap::new();
+        for event in &self.heard {
+            let Event::Receipt(receipt) = event else { continue };
+            let at = known.entry((&receipt.conversation_id, &receipt.account_id)).or_default();
+            assert!(receipt.delivered_seq >= at.0 && receipt.read_seq >= at.1, "{:?}", self.heard);
+            *at = (receipt.delivered_seq, receipt.read_seq);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Messages go when they are older than the installation keeps them.
+
+use super::talk::{conversation, direct, get, newest, say};
+use crate::harness::prelude::*;
+
+#[tokio::test]
+async fn g5_messages_go_when_they_are_too_old() {
+    let world = World::with(&["--messaging-retention-days", "30"]).await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = direct(&world, &ada, &bob).await;
+    for number in 1..=3 {
+        say(&world, &ada, &id, &format!("Old {number}")).await;
+    }
+    world.move_clock(Duration::from_secs(20 * 24 * 3600)).await;
+    let (ada, bob) = (world.sign_in(&ada.email, &ada.password).await, world.sign_in(&bob.email, &bob.password).await);
+    say(&world, &ada, &id, "Younger").await;
+    assert_eq!(newest(&world, &bob, &id).await.len(), 4);
+    world.move_clock(Duration::from_secs(11 * 24 * 3600)).await;
+    let (ada, bob) = (world.sign_in(&ada.email, &ada.password).await, world.sign_in(&bob.email, &bob.password).await);
+    eventually("the old ones are gone", async || (newest(&world, &bob, &id).await.len() == 1).then_some(())).await;
+    assert_eq!(newest(&world, &ada, &id).await[0].body, "Younger");
+    assert_eq!(refusal(get(&world, &ada, &id, 3).await).reason, "MESSAGE_NOT_FOUND");
+    let seen = conversation(&world, &bob, &id).await;
+    assert_eq!((seen.unread_count, seen.hidden_seq, seen.last_seq), (1, 3, 4));
+    assert_eq!(say(&world, &bob, &id, "Next").await.seq, 5, "numbers go on");
+}

@@ -1,0 +1,42 @@
+//! Whoever reads too slowly is cut off, and goes on where they were.
+
+use quartet_proto::messaging::v1::subscribe_response::Event;
+
+use super::listener::{Listener, positions};
+use super::talk::{group, send, text};
+use crate::harness::prelude::*;
+
+#[tokio::test]
+async fn s44_a_slow_reader_is_cut_off_and_goes_on_where_they_were() {
+    let world = World::own().await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = group(&world, &ada, &[&bob]).await;
+    let mut slow = Listener::of(&world, &ada).await;
+    let mut quick = Listener::of(&world, &bob).await;
+    // More than all buffers on the way hold together.
+    let body = "x".repeat(16_000);
+    for number in 0..600 {
+        let asked = text(&id, &format!("{number} {body}"));
+        send(&world, &bob, asked).await.expect("not sent");
+        if number % 20 == 0 {
+            quick.change(&id, number + 1).await;
+        }
+    }
+    quick.change(&id, 600).await;
+    assert_eq!(quick.changes(&id).len(), 600);
+
+    let mut reason = None;
+    while let Some(event) = slow.next().await.expect("a good end") {
+        if let Event::Resume(resume) = event {
+            reason = Some(resume.reason());
+        }
+    }
+    assert_eq!(reason, Some(ResumeReason::Slow));
+    let heard = slow.changes(&id);
+    let last = heard.last().map_or(0, |change| change.change_seq);
+    assert_eq!((heard.len() as i64, heard.first().map(|change| change.change_seq)), (last, Some(1)));
+    assert!(last < 600, "{last}");
+    let rest = Listener::with(&world, &ada, positions(&[(&id, last)])).await;
+    let rest = rest.changes(&id);
+    assert_eq!((rest.first().map(|change| change.change_seq), rest.len() as i64), (Some(last + 1), 600 - last));
+}
