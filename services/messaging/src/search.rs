@@ -67,6 +67,7 @@ fn place(conversation: Id) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 mod tests {
     use super::*;
 

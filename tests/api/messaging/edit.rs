@@ -48,7 +48,7 @@ async fn g5_an_edited_message_says_something_else_and_its_earlier_texts_are_kept
     edit(&world, &ada, asked).await.unwrap();
     let seen = &newest(&world, &bob, &id).await[0];
     assert_eq!((seen.body.as_str(), seen.seq), ("Good morning", 1));
-    assert_eq!(seen.mentioned_account_ids, [bob.account_id.clone()]);
+    assert_eq!(seen.mentioned_account_ids, std::slice::from_ref(&bob.account_id));
     assert_eq!(edits(&world, &bob, &sent).await, ["Helo", "Hello"]);
     assert_eq!(talk::conversation(&world, &bob, &id).await.unread_mention_count, 1);
     edit(&world, &ada, change(&sent, "Good morning")).await.unwrap();

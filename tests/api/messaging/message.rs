@@ -87,7 +87,7 @@ async fn g3_a_message_has_links_files_mentions_and_answers_another() {
     };
     let sent = send(&world, &bob, asked.clone()).await.unwrap();
     assert_eq!((sent.attachments.clone(), sent.reply_to_seq), (asked.attachments, 1));
-    assert_eq!(sent.mentioned_account_ids, [ada.account_id.clone()]);
+    assert_eq!(sent.mentioned_account_ids, std::slice::from_ref(&ada.account_id));
     let seen = talk::conversation(&world, &ada, &id).await;
     assert_eq!((seen.unread_count, seen.unread_mention_count), (1, 1));
     assert_eq!(seen.last_message.map(|last| last.message_id), Some(sent.message_id));

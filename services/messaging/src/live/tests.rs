@@ -240,6 +240,9 @@ fn g4_receipts_wait_for_the_conversation_and_only_rise() {
     assert_eq!(marks(told(&bob)), [(other, 1, 1)]);
 }
 
+/// A stream with the number behind which it hears, what it has read so far, and what it heard.
+type Heard = (Arc<Stream>, i64, Option<i64>, Vec<i64>);
+
 /// Commits, publications that overtake each other or get lost, readings of gaps, and streams that come and go, in any order.
 #[test]
 fn g4_in_any_order_every_stream_hears_every_number_once() {
@@ -251,8 +254,7 @@ fn g4_in_any_order_every_stream_hears_every_number_once() {
         };
         let room = Room::new(CONVERSATION);
         let (mut last, mut published) = (0i64, Vec::new());
-        // Each stream with the number behind which it hears, what it has read so far, and what it heard.
-        let mut streams: Vec<(Arc<Stream>, i64, Option<i64>, Vec<i64>)> = Vec::new();
+        let mut streams: Vec<Heard> = Vec::new();
         for _ in 0..400 {
             match random(8) {
                 0..3 => {

@@ -125,11 +125,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Only 2000::/3 is given out, and of that not: Teredo, ORCHID, benchmarks and other protocols (2001::/23), documentation, 6to4,
     // documentation again, AS112, segment routing. What wraps an IPv4 address in another way lies outside.
     let given_out = a & 0xe000 == 0x2000;
-    let special = match (a, b) {
-        (0x2001, 0x0000..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0x0000..=0x0fff) | (0x2620, 0x004f) => true,
-        (0x5f00, _) => true,
-        _ => false,
-    };
+    let special = matches!(
+        (a, b),
+        (0x2001, 0x0000..=0x01ff | 0x0db8) | (0x2002 | 0x5f00, _) | (0x3fff, 0x0000..=0x0fff) | (0x2620, 0x004f)
+    );
     given_out && !special
 }
 

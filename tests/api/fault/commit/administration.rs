@@ -143,10 +143,16 @@ async fn report_erasure(stage: &mut Stage) {
             .await;
         stage.done(outcome, &[]);
         // The others have nothing to remove.
-        let token = stage.world.service_token_of("media", "identity");
-        let asked = ReportErasureRequest { context: "media".into(), removed: Vec::new(), ..asked };
-        let bearer = Bearer::new(stage.world.channel(), Some(&token));
-        ErasureServiceClient::new(bearer).report_erasure(asked).await.expect("the report is refused");
+        for context in ["media", "messaging"] {
+            let token = stage.world.service_token_of(context, "identity");
+            let bearer = Bearer::new(stage.world.channel(), Some(&token));
+            let asked = ReportErasureRequest {
+                context: context.into(),
+                removed: Vec::new(),
+                erasure_id: begun.erasure_id.clone(),
+            };
+            ErasureServiceClient::new(bearer).report_erasure(asked).await.expect("the report is refused");
+        }
         begun
     };
     eventually("the erasure is complete", async || is_complete(stage, &begun).await.then_some(())).await;
