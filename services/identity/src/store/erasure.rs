@@ -347,10 +347,10 @@ mod tests {
         let owner = store.account_by_email(&email).await?.ok_or_else(|| anyhow::anyhow!("not registered"))?;
         let (id, secret) = store.begin_erasure(&owner, &Client::default()).await?;
         assert!(store.begin_erasure(&owner, &Client::default()).await.is_err(), "once");
-        assert!(store.ready_erasures().await?.is_empty(), "nobody has reported");
-        store.report_erasure(id, "catalogue", &Removed::new()).await?;
-        assert!(store.ready_erasures().await?.is_empty(), "media has not reported");
-        store.report_erasure(id, "media", &Removed::new()).await?;
+        for context in ["catalogue", "media", "messaging"] {
+            assert!(store.ready_erasures().await?.is_empty(), "{context} has not reported");
+            store.report_erasure(id, context, &Removed::new()).await?;
+        }
         let ready = store.ready_erasures().await?;
         Ok((ready.into_iter().next().ok_or_else(|| anyhow::anyhow!("not ready"))?, secret))
     }
