@@ -288,8 +288,13 @@ impl Outbox {
                 self.finish(id).await
             }
             Err(error) => {
-                tracing::warn!(job = %id, kind, attempts, error = format!("{error:#}"), "a job failed and is tried again later");
                 let asked = error.downcast_ref().map(|Later(wait)| TimeDelta::from_std((*wait).min(LONGEST_WISH)));
+                if asked.is_some() {
+                    // As it was asked for: nothing has failed here.
+                    tracing::debug!(job = %id, kind, attempts, error = format!("{error:#}"), "a job waits");
+                } else {
+                    tracing::warn!(job = %id, kind, attempts, error = format!("{error:#}"), "a job failed and is tried again later");
+                }
                 let least = asked.and_then(Result::ok).unwrap_or_default();
                 let pause = pause(attempts, u64::from_le_bytes(random::bytes()));
                 self.postpone(id, if least > TimeDelta::zero() { least + pause / 4 } else { pause }).await

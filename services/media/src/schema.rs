@@ -129,26 +129,4 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    request (account_id, idempotency_key) {
-        account_id -> Binary,
-        idempotency_key -> Text,
-        body_hash -> Binary,
-        /// The project or the upload that was made.
-        object_id -> Binary,
-        create_time -> Timestamp,
-    }
-}
-
-diesel::allow_tables_to_appear_in_same_query!(
-    project,
-    member,
-    usage,
-    blob,
-    media,
-    upload,
-    upload_part,
-    garbage,
-    event,
-    request
-);
+diesel::allow_tables_to_appear_in_same_query!(project, member, usage, blob, media, upload, upload_part, garbage, event);

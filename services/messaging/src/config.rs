@@ -59,7 +59,7 @@ pub struct Config {
     )]
     pub edit_hours: u32,
 
-    /// After how many days a message is removed; 0 for never
+    /// After how many days a message is removed, within an hour; 0 for never
     #[arg(
         id = "messaging_retention_days",
         long = "messaging-retention-days",

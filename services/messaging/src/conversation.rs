@@ -6,8 +6,10 @@ use crate::error::Error;
 
 /// The longest name of a group, in characters.
 pub const NAME: usize = 100;
-/// The most conversations that an account takes part in.
+/// The most conversations that an account has begun and takes part in.
 pub const CONVERSATIONS: i32 = 10_000;
+/// The most accounts that an account blocks.
+pub const BLOCKS: i32 = 1000;
 /// The most conversations that an account pins.
 pub const PINS: i32 = 50;
 /// How many people are named at once.
@@ -96,6 +98,11 @@ impl From<Role> for ParticipantRole {
             Role::Owner => ParticipantRole::Owner,
         }
     }
+}
+
+/// Nothing where there is somebody to say something to: in a direct conversation the other account may be gone. A group may be of one.
+pub fn is_heard(kind: Kind, participants: i32) -> Result<(), Error> {
+    if kind == Kind::Direct && participants < 2 { Err(Error::PeerGone) } else { Ok(()) }
 }
 
 /// What a conversation without a name is called by somebody: by the first names of the `others`, such as `Ada, Bob & Eve`. `count` says how

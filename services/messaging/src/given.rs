@@ -7,8 +7,6 @@ use prost_types::Timestamp;
 use quartet_chassis::clock::{Time, cut};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The longest idempotency key, in characters.
-const KEY: usize = 64;
 /// How much later than now counts as for good.
 const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -24,29 +22,12 @@ pub fn name(text: &str, most: usize) -> Result<String, String> {
     Ok(name)
 }
 
-/// The key by which a request is known when it comes again; none is fine.
-pub fn key(key: String) -> Result<Option<String>, &'static str> {
-    if key.chars().count() > KEY || key.chars().any(char::is_control) {
-        return Err("must have at most 64 characters, and no control characters");
-    }
-    Ok((!key.is_empty()).then_some(key))
-}
-
 /// A mask that names what can be changed, which is the name alone.
 pub fn name_mask(paths: &[String]) -> Result<(), &'static str> {
     match paths {
         [path] if path == "name" => Ok(()),
         _ => Err("must name what is to be changed: `name`"),
     }
-}
-
-/// The state of a row that an etag names; one that was never made names none that there is.
-pub fn seen(etag: &str) -> Option<i64> {
-    (!etag.is_empty()).then(|| i64::from_str_radix(etag, 16).unwrap_or(-1))
-}
-
-pub fn etag(version: i64) -> String {
-    format!("{version:x}")
 }
 
 /// Until when something lasts; what is over lasts no more.
@@ -71,8 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn g11_an_etag_names_one_state() {
-        assert_eq!([seen(""), seen("ff"), seen(&etag(12)), seen("new")], [None, Some(255), Some(12), Some(-1)]);
+    fn g11_the_name_alone_is_changed() {
         assert!(name_mask(&["name".to_owned()]).is_ok());
         assert!(name_mask(&["kind".to_owned()]).is_err() && name_mask(&[]).is_err());
     }

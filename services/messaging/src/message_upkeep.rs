@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use quartet_chassis::db::DbError;
 use quartet_chassis::parts::{Faults, Parts};
+use quartet_chassis::telemetry::Seldom;
 
 use crate::store::Store;
 
@@ -14,8 +15,11 @@ const PERIOD: Duration = Duration::from_millis(500);
 const WORDS: i64 = 64;
 /// How often it is looked for old messages …
 const RETENTION: Duration = Duration::from_secs(2);
-/// … and how many of them go in one transaction.
+/// … how many of them go in one transaction …
 const OLD: i64 = 256;
+/// … and how long one may stay beyond its time, for others to go with it: whoever listens is told of a conversation's shorter past once an hour
+/// at most, and not with each of its messages.
+const SLACK: TimeDelta = TimeDelta::hours(1);
 
 /// Starts what goes on until the process stops. Of 0 days everything is kept.
 pub fn start(store: &Store, retention_days: u32, parts: &Parts) {
@@ -27,11 +31,13 @@ pub fn start(store: &Store, retention_days: u32, parts: &Parts) {
 }
 
 async fn index(store: Store, faults: Faults) {
+    let mut seldom = Seldom::default();
     loop {
         match faults.within("message index", store.index_messages(WORDS)).await {
             Ok(count) if count as i64 == WORDS => continue,
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "messages can't be indexed"),
+            Err(error) if seldom.again() => tracing::warn!(%error, "messages can't be indexed"),
+            Err(_) => {}
         }
         tokio::select! {
             () = store.unindexed.notified() => {}
@@ -41,15 +47,22 @@ async fn index(store: Store, faults: Faults) {
 }
 
 async fn expire(store: Store, days: TimeDelta, faults: Faults) {
+    let mut seldom = Seldom::default();
     loop {
-        if let Err(error) = faults.within("message retention", expire_all(&store, days)).await {
-            tracing::debug!(%error, "old messages can't be removed");
+        if let Err(error) = faults.within("message retention", expire_all(&store, days)).await
+            && seldom.again()
+        {
+            tracing::warn!(%error, "old messages can't be removed");
         }
         tokio::time::sleep(RETENTION).await;
     }
 }
 
 async fn expire_all(store: &Store, days: TimeDelta) -> Result<(), DbError> {
-    while store.expire_messages(store.now() - days, OLD).await? {}
+    let before = store.now() - days;
+    while let Some(old) = store.oldest_message(before - SLACK).await? {
+        // All of it, so that there is an hour's rest in that conversation.
+        while store.expire_some(old, before, OLD).await? {}
+    }
     Ok(())
 }

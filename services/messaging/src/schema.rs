@@ -135,16 +135,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    request (account_id, idempotency_key) {
-        account_id -> Binary,
-        idempotency_key -> Text,
-        body_hash -> Binary,
-        conversation_id -> Binary,
-        create_time -> Timestamp,
-    }
-}
-
 diesel::allow_tables_to_appear_in_same_query!(
     conversation,
     member,
@@ -155,6 +145,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     change,
     change_subject,
     usage,
-    device,
-    request
+    device
 );

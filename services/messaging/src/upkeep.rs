@@ -1,10 +1,11 @@
-//! What the service does unasked, in small turns and on each instance: it removes conversations that everybody has left, messages that have had
-//! their time, and requests that nobody repeats any more. All of it is due by the clock and known from the database.
+//! What the service does unasked, in small turns and on each instance: it removes conversations that everybody has left, and
+//! requests that nobody repeats any more. All of it is due by the clock and known from the database.
 
 use std::time::Duration;
 
 use quartet_chassis::db::DbError;
 use quartet_chassis::parts::{Faults, Parts};
+use quartet_chassis::telemetry::Seldom;
 
 use crate::store::Store;
 
@@ -17,11 +18,14 @@ pub fn start(store: &Store, parts: &Parts) {
 }
 
 async fn rows(store: Store, faults: Faults) {
+    let mut seldom = Seldom::default();
     loop {
         let results =
             [store.remove_conversations(&faults).await, faults.within("messaging sweep", sweep(&store)).await];
-        for error in results.into_iter().filter_map(Result::err) {
-            tracing::debug!(%error, "can't look after conversations");
+        if let Some(error) = results.into_iter().find_map(Result::err)
+            && seldom.again()
+        {
+            tracing::warn!(%error, "can't look after conversations");
         }
         tokio::time::sleep(PERIOD).await;
     }

@@ -73,6 +73,11 @@ pub fn promised(limit: Duration) -> Duration {
     if std::env::var("QUARTET_TEST_QUIET").is_ok() { limit } else { limit * 5 }
 }
 
+/// How often something is tried that goes wrong by chance: so often in a short run, so often in a long one.
+pub fn rounds(short: usize, long: usize) -> usize {
+    if std::env::var("QUARTET_TEST_LONG").is_ok() { long } else { short }
+}
+
 /// Asks again and again until there is an answer, for thirty seconds at most.
 pub async fn eventually<T>(what: &str, question: impl AsyncFnMut() -> Option<T>) -> T {
     within(Duration::from_secs(30), what, question).await

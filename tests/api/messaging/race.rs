@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::meet::{direct, get, group, known, text};
 use super::participant::{add, leave, participants, remove, set_role};
 use crate::harness::prelude::*;
+use crate::harness::rounds;
 
 /// Everything that has happened in a conversation, as somebody sees it who has been there from the beginning.
 async fn changes(world: &World, person: &Person, id: &str) -> Vec<Change> {
@@ -29,7 +30,7 @@ async fn s34_who_is_taken_out_says_nothing_behind_it() {
     let world = World::shared().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let id = group(&world, &ada, "Holiday", &[&bob]).await.conversation_id;
-    for _ in 0..20 {
+    for _ in 0..rounds(20, 200) {
         let mut all: Vec<_> = (0..4).map(|_| bob.messages(&world)).collect();
         let sends = join_all(all.iter_mut().map(|client| client.send_message(text(&id, "Hello"))));
         let (sent, removed) = tokio::join!(sends, remove(&world, &ada, &id, &bob));
@@ -58,7 +59,7 @@ async fn s34_who_is_taken_out_says_nothing_behind_it() {
 async fn s34_a_group_keeps_an_owner_whoever_leaves_at_once() {
     let world = World::shared().await;
     let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
-    for _ in 0..10 {
+    for _ in 0..rounds(10, 100) {
         let id = group(&world, &ada, "Holiday", &[&bob, &eve]).await.conversation_id;
         set_role(&world, &ada, &id, &bob, ParticipantRole::Owner).await.unwrap();
         let (left, given_up) =
@@ -80,7 +81,7 @@ async fn s34_a_group_keeps_an_owner_whoever_leaves_at_once() {
 async fn s34_two_owners_who_remove_each_other_do_not_both() {
     let world = World::shared().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
-    for _ in 0..10 {
+    for _ in 0..rounds(10, 100) {
         let id = group(&world, &ada, "Holiday", &[&bob]).await.conversation_id;
         set_role(&world, &ada, &id, &bob, ParticipantRole::Owner).await.unwrap();
         let (one, other) = tokio::join!(remove(&world, &ada, &id, &bob), remove(&world, &bob, &id, &ada));

@@ -1,5 +1,8 @@
 //! Messages go when they are older than the installation keeps them.
 
+use quartet_proto::messaging::v1::subscribe_response::Event;
+
+use super::listener::{Listener, positions};
 use super::talk::{conversation, direct, get, newest, say};
 use crate::harness::prelude::*;
 
@@ -23,4 +26,37 @@ async fn g5_messages_go_when_they_are_too_old() {
     let seen = conversation(&world, &bob, &id).await;
     assert_eq!((seen.unread_count, seen.hidden_seq, seen.last_seq), (1, 3, 4));
     assert_eq!(say(&world, &bob, &id, "Next").await.seq, 5, "numbers go on");
+}
+
+#[tokio::test]
+async fn g4_g5_whoever_listens_is_told_what_is_kept_no_longer() {
+    let world = World::with(&["--messaging-retention-days", "1"]).await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = direct(&world, &ada, &bob).await;
+    for number in 1..=3 {
+        say(&world, &ada, &id, &format!("Old {number}")).await;
+    }
+    world.move_clock(Duration::from_secs(22 * 3600)).await;
+    let bob = world.sign_in(&bob.email, &bob.password).await;
+    say(&world, &bob, &id, "Younger").await;
+    let mut his = Listener::of(&world, &bob).await;
+    assert_eq!(his.conversation(&id).await.hidden_seq, 0);
+    // The stream lives as long as its session, whose tokens do not.
+    world.move_clock(Duration::from_secs(4 * 3600)).await;
+    let told = his
+        .until("a shorter past", |event| match event {
+            Event::Conversation(told) if told.conversation_id == id && told.hidden_seq > 0 => Some(told.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!((told.hidden_seq, told.last_seq), (3, 4));
+    assert_eq!(told.last_message.map(|message| message.body).as_deref(), Some("Younger"));
+    let bob = world.sign_in(&bob.email, &bob.password).await;
+    assert_eq!(newest(&world, &bob, &id).await.len(), 1);
+    say(&world, &bob, &id, "Next").await;
+    his.message("Next").await;
+    // Whoever comes back with what they had before is told the same, and the numbers of what is gone.
+    let late = Listener::with(&world, &bob, positions(&[(&id, 0)])).await;
+    assert_eq!(late.texts(&id), ["Younger", "Next"]);
+    assert_eq!(late.changes(&id).len(), 5);
 }

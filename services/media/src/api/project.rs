@@ -5,7 +5,7 @@ use quartet_chassis::clock::timestamp;
 use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
-use quartet_chassis::idempotency;
+use quartet_chassis::idempotency::{self, RequestKey};
 use quartet_chassis::page;
 use quartet_proto::media::v1::project_service_server::ProjectService;
 use quartet_proto::media::v1::{
@@ -23,7 +23,6 @@ use crate::given::{name, name_mask};
 use crate::project::NAME;
 use crate::store::Store;
 use crate::store::project_view::{ProjectList, ProjectView, Scope};
-use crate::store::request::RequestKey;
 
 /// About how many bytes a file takes in an answer beside its names.
 const FILE: usize = 400;

@@ -7,12 +7,13 @@ use quartet_chassis::accounts::{AccountRow, Keeper, Removed, Step, count};
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::on;
 
 use super::Store;
 use super::project::lock;
 use super::removal::{Started, give_up, remove_some, remove_uploads};
-use crate::schema::{garbage, media, member, project, request, upload, usage};
+use crate::schema::{garbage, media, member, project, upload, usage};
 
 /// How many files lose a name in one transaction.
 const FILES: i64 = 1000;
@@ -40,9 +41,7 @@ impl Keeper for Store {
         if again {
             return Ok(Step::Again);
         }
-        let requests = request::table.filter(request::account_id.eq(id));
-        let requests = on!(conn, |db| diesel::delete(requests).execute(db).await)?;
-        count(removed, "request", requests);
+        count(removed, "request", idempotency::forget(conn, id).await?);
         on!(conn, |db| diesel::delete(usage::table.find(id)).execute(db).await)?;
         let bytes = garbage::table.filter(garbage::account_id.eq(id)).count();
         let bytes: i64 = on!(conn, |db| bytes.get_result(db).await)?;

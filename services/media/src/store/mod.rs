@@ -12,7 +12,6 @@ pub mod part;
 pub mod project;
 pub mod project_view;
 pub mod removal;
-pub mod request;
 pub mod sweep;
 mod transfer;
 pub mod upload;

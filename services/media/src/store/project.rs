@@ -7,10 +7,10 @@ use quartet_chassis::accounts::hold::{self, Writer};
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency::{RequestKey, made_before};
 use quartet_chassis::on;
 
 use super::project_view::{ProjectView, one};
-use super::request::{self, RequestKey};
 use super::{Store, usage};
 use crate::error::Error;
 use crate::project::{PROJECTS, Role};
@@ -43,7 +43,7 @@ impl Store {
                     return Err(Error::PersonNotFound(owner.to_string()));
                 }
                 if let Some(key) = key
-                    && let Some(made) = request::made_before(conn, owner, key, id, now).await?
+                    && let Some(made) = made_before::<Error>(conn, owner, key, id, now).await?
                 {
                     let (row, role) = role_in(conn, made, owner).await?.ok_or_else(|| not_found(made))?;
                     return one(conn, row, role).await;

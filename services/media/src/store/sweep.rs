@@ -6,10 +6,11 @@ use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::DbError;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::on;
 
 use super::Store;
-use crate::schema::{event, request, upload};
+use crate::schema::{event, upload};
 
 /// How long the events of a project can be read.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
@@ -25,7 +26,7 @@ impl Store {
     pub async fn sweep(&self) -> Result<bool, DbError> {
         let now = self.now();
         let events = self.sweep_events(now - EVENTS_KEPT).await?;
-        let requests = self.sweep_requests(now - super::request::KEPT).await?;
+        let requests = idempotency::sweep(&self.db, now).await?;
         let uploads = self.sweep_uploads(now - UPLOADS_KEPT).await?;
         Ok(events || requests || uploads)
     }
@@ -34,18 +35,8 @@ impl Store {
         let oldest = event::table.order(event::create_time).select(event::create_time);
         let conn = &mut self.db.read().await?;
         let oldest: Option<Time> = on!(conn, |db| oldest.first(db).await.optional())?;
-        let Some(limit) = part(oldest, limit) else { return Ok(false) };
-        let old = event::table.filter(event::create_time.lt(limit));
-        self.db.transaction(async |conn| on!(conn, |db| diesel::delete(old).execute(db).await)).await?;
-        Ok(true)
-    }
-
-    async fn sweep_requests(&self, limit: Time) -> Result<bool, DbError> {
-        let oldest = request::table.order(request::create_time).select(request::create_time);
-        let conn = &mut self.db.read().await?;
-        let oldest: Option<Time> = on!(conn, |db| oldest.first(db).await.optional())?;
-        let Some(limit) = part(oldest, limit) else { return Ok(false) };
-        let old = request::table.filter(request::create_time.lt(limit));
+        let Some(oldest) = oldest.filter(|oldest| *oldest < limit) else { return Ok(false) };
+        let old = event::table.filter(event::create_time.lt(limit.min(oldest + SPAN)));
         self.db.transaction(async |conn| on!(conn, |db| diesel::delete(old).execute(db).await)).await?;
         Ok(true)
     }
@@ -62,9 +53,4 @@ impl Store {
         self.db.transaction(async |conn| on!(conn, |db| diesel::delete(rows).execute(db).await)).await?;
         Ok(true)
     }
-}
-
-/// Until when rows go at once, if any is older than `limit`.
-fn part(oldest: Option<Time>, limit: Time) -> Option<Time> {
-    oldest.filter(|oldest| *oldest < limit).map(|oldest| limit.min(oldest + SPAN))
 }

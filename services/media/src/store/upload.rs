@@ -7,12 +7,12 @@ use quartet_chassis::accounts::hold::{self, Writer};
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency::{RequestKey, made_before};
 use quartet_chassis::on;
 use quartet_proto::media::v1::UploadState;
 
 use super::event::{EventKind, note};
 use super::project::{self, ProjectRow, held, role_in, role_locked};
-use super::request::{self, RequestKey};
 use super::{Store, usage};
 use crate::error::{Error, Quota};
 use crate::kind::{kind_name, stored_kind};
@@ -126,7 +126,7 @@ impl Store {
                     return Err(project::not_found(project_id));
                 }
                 if let Some(key) = key
-                    && let Some(made) = request::made_before(conn, account, key, id, now).await?
+                    && let Some(made) = made_before::<Error>(conn, account, key, id, now).await?
                 {
                     return upload_in(conn, made).await?.ok_or_else(|| not_found(made));
                 }

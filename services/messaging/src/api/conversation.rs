@@ -3,8 +3,10 @@
 use chrono::DateTime;
 use prost::Message as _;
 use quartet_chassis::caller::Caller;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency::{RequestKey, key};
 use quartet_chassis::page;
 use quartet_proto::messaging::v1::conversation_service_server::ConversationService;
 use quartet_proto::messaging::v1::*;
@@ -14,7 +16,7 @@ use tonic::{Request, Response, Status};
 use super::ask;
 use crate::conversation::{Kind, NAME};
 use crate::error::Error;
-use crate::given::{key, name, name_mask, seen, until};
+use crate::given::{name, name_mask, until};
 use crate::rates::Rates;
 use crate::store::Store;
 use crate::store::contact::{ContactList, ContactRow};
@@ -22,7 +24,6 @@ use crate::store::conversation::NewGroup;
 use crate::store::conversation_list::Position;
 use crate::store::conversation_view::{ConversationList, ConversationView, Filter};
 use crate::store::person::Person;
-use crate::store::request::RequestKey;
 
 /// The rpcs of conversations.
 pub struct ConversationApi {
@@ -97,7 +98,7 @@ impl ConversationService for ConversationApi {
         let name = fields.take("conversation.name", name(&given.name, NAME));
         let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&given.conversation_id)?;
-        let changed = self.store.rename(id, caller.account_id, seen(&given.etag), &name).await?;
+        let changed = self.store.rename(id, caller.account_id, etag::version(&given.etag), &name).await?;
         Ok(Response::new(UpdateConversationResponse { conversation: Some(changed.into()) }))
     }
 
@@ -195,8 +196,8 @@ fn start(asked: StartConversationRequest) -> Result<Start, Error> {
         return Err(fields.into());
     };
     let key = key.map(|key| {
-        let persons = persons.iter().map(Person::text);
-        RequestKey::new(key, ["conversation", &name].into_iter().chain(persons))
+        let texts = ["conversation", &name].into_iter().chain(persons.iter().map(Person::text));
+        RequestKey::new(key, &texts.map(str::as_bytes).collect::<Vec<_>>())
     });
     Ok(Start { kind, persons, name, key })
 }

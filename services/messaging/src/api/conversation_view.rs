@@ -1,10 +1,10 @@
 //! Conversations and participants, from rows to what is sent.
 
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_proto::messaging::v1::{Contact, Conversation, ConversationKind, Message, Participant, ParticipantRole};
 
 use crate::conversation::display_name;
-use crate::given::etag;
 use crate::store::contact::ContactRow;
 use crate::store::conversation_view::ConversationView;
 use crate::store::participant::ParticipantRow;
@@ -31,7 +31,7 @@ impl From<ConversationView> for Conversation {
             favorite: own.favorite,
             pinned: own.pin_number.is_some(),
             muted_until: own.muted_until.map(timestamp),
-            etag: etag(row.version),
+            etag: etag::of(row.version),
             create_time: Some(timestamp(row.create_time)),
             activity_time: Some(timestamp(row.activity_time)),
             name: row.name,

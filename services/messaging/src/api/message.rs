@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use quartet_chassis::caller::Caller;
+use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::page;
@@ -11,7 +12,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ask;
 use crate::error::Error;
-use crate::given::seen;
 use crate::message::{New, body, mentions, number};
 use crate::rates::Rates;
 use crate::reaction::emoji;
@@ -94,14 +94,14 @@ impl MessageService for MessageApi {
         request: Request<EditMessageRequest>,
     ) -> Result<Response<EditMessageResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let EditMessageRequest { conversation_id, seq, body, mentioned_account_ids, etag } = request.into_inner();
+        let EditMessageRequest { conversation_id, seq, body, mentioned_account_ids, etag: seen } = request.into_inner();
         let mut fields = Fields::default();
         let body = fields.take("body", self::body(body, false));
         let mentions = fields.take("mentioned_account_ids", mentions(&mentioned_account_ids));
         let (Some(body), Some(mentions)) = (body, mentions) else { return Err(Error::from(fields).into()) };
         let hours = TimeDelta::hours(i64::from(self.edit_hours));
         let since = (self.edit_hours > 0).then(|| self.store.now() - hours);
-        let edited = Edited { body, mentions, seen: seen(&etag), since };
+        let edited = Edited { body, mentions, seen: etag::version(&seen), since };
         let conversation = ask::conversation(&conversation_id)?;
         let view = self.store.edit_message(conversation, seq, caller.account_id, &edited).await?;
         Ok(Response::new(EditMessageResponse { message: Some(view.into()) }))

@@ -1,6 +1,7 @@
 //! Messages and changes, from rows to what is sent.
 
 use quartet_chassis::clock::timestamp;
+use quartet_chassis::etag;
 use quartet_chassis::id::Id;
 use quartet_proto::messaging::v1::change::What;
 use quartet_proto::messaging::v1::{
@@ -9,7 +10,6 @@ use quartet_proto::messaging::v1::{
 };
 
 use crate::conversation::Role;
-use crate::given::etag;
 use crate::message::{Attached, Extras};
 use crate::reaction::{Group, Reactions};
 use crate::store::edit::EditRow;
@@ -95,7 +95,7 @@ impl From<MessageView> for Message {
             deleted: row.is_deleted,
             client_message_id: own.map(|_| row.client_message_id).unwrap_or_default(),
             status: own.map_or(MessageStatus::Unspecified, MessageStatus::from).into(),
-            etag: etag(row.version),
+            etag: etag::of(row.version),
             send_time: Some(timestamp(row.send_time)),
             edit_time: row.edit_time.map(timestamp),
         }

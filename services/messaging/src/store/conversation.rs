@@ -9,13 +9,13 @@ use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency::{RequestKey, made_before};
 use quartet_chassis::on;
 
 use super::change::{self, What};
 use super::conversation_view::{ConversationView, one};
 use super::member::{self, Joined, held};
 use super::person::{self, Person};
-use super::request::{self, RequestKey};
 use super::{Store, usage};
 use crate::conversation::{Kind, Role};
 use crate::error::Error;
@@ -101,7 +101,7 @@ impl Store {
             .bulk(async |conn| {
                 writes(conn, caller).await?;
                 if let Some(key) = group.key
-                    && let Some(made) = request::made_before(conn, caller, key, id, now).await?
+                    && let Some(made) = made_before::<Error>(conn, caller, key, id, now).await?
                 {
                     return Ok::<_, Error>((one(conn, made, caller).await?, Vec::new()));
                 }

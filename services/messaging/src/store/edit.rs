@@ -13,6 +13,7 @@ use super::member::held;
 use super::message::{of, one, visible};
 use super::message_view::{MessageRow, MessageView};
 use super::{Store, mention, search};
+use crate::conversation::is_heard;
 use crate::error::Error;
 use crate::message::Extras;
 use crate::schema::{edit, message};
@@ -55,7 +56,8 @@ impl Store {
         let (view, change) = self
             .db
             .transaction(async |conn| {
-                let (_, own) = held(conn, conversation, caller).await?;
+                let (place, own) = held(conn, conversation, caller).await?;
+                is_heard(place.kind(), place.participant_count)?;
                 let row = of(conn, &own, seq).await?;
                 if row.sender_id != Some(caller) {
                     return Err(Error::RightMissing);

@@ -9,6 +9,7 @@ use quartet_chassis::accounts::{AccountRow, Keeper, Removed, Step, count};
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::on;
 use quartet_chassis::outbox::outbox;
 
@@ -19,7 +20,7 @@ use super::{Store, mention, message, reaction};
 use crate::conversation::Kind;
 use crate::schema::{
     change as changes, change_subject, conversation, device, member, mention as mentions, message as messages,
-    reaction as reactions, request, usage,
+    reaction as reactions, usage,
 };
 
 /// How many rows a transaction changes.
@@ -53,8 +54,7 @@ impl Keeper for Store {
         }
         let devices = device::table.filter(device::account_id.eq(id));
         count(removed, "device", on!(conn, |db| diesel::delete(devices).execute(db).await)?);
-        let requests = request::table.filter(request::account_id.eq(id));
-        count(removed, "request", on!(conn, |db| diesel::delete(requests).execute(db).await)?);
+        count(removed, "request", idempotency::forget(conn, id).await?);
         let pushes = outbox::table.filter(outbox::account_id.eq(id));
         count(removed, "push", on!(conn, |db| diesel::delete(pushes).execute(db).await)?);
         on!(conn, |db| diesel::delete(usage::table.find(id)).execute(db).await)?;

@@ -1,5 +1,6 @@
 //! Messages: how they come into a conversation, who sees them, and how they go.
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
@@ -14,7 +15,7 @@ use super::member::{MemberRow, held, member_in};
 use super::message_view::{MessageRow, MessageView, seen};
 use super::told::Told;
 use super::{Store, mention, search};
-use crate::conversation::{Kind, Role};
+use crate::conversation::{Kind, Role, is_heard};
 use crate::error::Error;
 use crate::message::New;
 use crate::schema::{edit, member, mention as mention_table, message, reaction};
@@ -178,9 +179,7 @@ async fn insert(conn: &mut Conn, row: MessageRow, new: &New, sender: Id) -> Resu
 
 /// Messages are numbered without gaps, so a number that the sender sees is one of a message that is there.
 fn check(place: &Place, new: &New, hidden_seq: i64) -> Result<(), Error> {
-    if Kind::stored(&place.kind) == Kind::Direct && place.participant_count < 2 {
-        return Err(Error::PeerGone);
-    }
+    is_heard(Kind::stored(&place.kind), place.participant_count)?;
     let reply = new.reply_to_seq;
     if reply != 0 && (reply <= hidden_seq || reply >= place.last_seq) {
         return Err(Error::MessageNotFound(reply));
@@ -262,9 +261,10 @@ async fn drop_parts(conn: &mut Conn, conversation: Id, seqs: &[i64]) -> Result<(
 }
 
 impl Store {
-    /// Removes some messages that were sent before a time, for everybody; false when there are none.
-    pub async fn expire_messages(&self, before: Time, most: i64) -> Result<bool, DbError> {
-        let Some((conversation, seq)) = self.oldest(before).await? else { return Ok(false) };
+    /// Removes some messages that were sent before a time, for everybody, of a conversation in which one was sent even longer before; false when
+    /// there is none.
+    pub async fn expire_messages(&self, before: Time, slack: TimeDelta, most: i64) -> Result<bool, DbError> {
+        let Some((conversation, seq)) = self.oldest(before - slack).await? else { return Ok(false) };
         self.db
             .transaction(async |conn| {
                 if super::conversation::lock(conn, conversation).await?.is_none() {

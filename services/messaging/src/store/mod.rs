@@ -19,7 +19,6 @@ pub mod push;
 pub mod reaction;
 pub mod receipt;
 mod removal;
-pub mod request;
 pub mod search;
 pub mod told;
 pub mod usage;

@@ -12,6 +12,7 @@ use super::change::{self, What};
 use super::member::held;
 use super::message::{of, one};
 use super::message_view::MessageView;
+use crate::conversation::is_heard;
 use crate::error::Error;
 use crate::reaction::{DIFFERENT, NAMED, Reactions};
 use crate::schema::{message, reaction};
@@ -30,7 +31,8 @@ impl Store {
         let (view, change) = self
             .db
             .transaction(async |conn| {
-                let (_, own) = held(conn, conversation, caller).await?;
+                let (place, own) = held(conn, conversation, caller).await?;
+                is_heard(place.kind(), place.participant_count)?;
                 let mut row = of(conn, &own, seq).await?;
                 if row.is_deleted {
                     return Err(Error::MessageDeleted);

@@ -2,22 +2,20 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::clock::Time;
 use quartet_chassis::db::DbError;
 use quartet_chassis::faults::Faults;
 use quartet_chassis::id::Id;
+use quartet_chassis::idempotency;
 use quartet_chassis::on;
 
-use super::request::KEPT;
+use super::conversation::lock;
 use super::{Store, message};
-use crate::schema::{change, conversation, request};
+use crate::schema::{change, conversation};
 
 /// How many messages go in one transaction.
 const MESSAGES: i64 = 500;
 /// How many changes.
 const CHANGES: i64 = 2000;
-/// Requests of so long a time go at once: the writer is not held for long, however much is left from when nobody swept.
-const SPAN: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
 impl Store {
     /// Removes what is left of conversations that everybody has left.
@@ -34,10 +32,14 @@ impl Store {
         on!(conn, |db| left.first(db).await.optional())
     }
 
-    /// Removes some of a conversation that nobody comes back to; true when nothing is left. Another instance may do the same.
+    /// Removes some of a conversation that nobody comes back to; true when nothing is left.
     async fn remove_some(&self, id: Id) -> Result<bool, DbError> {
         self.db
             .bulk(async |conn| {
+                // Another instance that does the same waits, and sees what is left behind this.
+                if lock(conn, id).await?.is_none() {
+                    return Ok(true);
+                }
                 if message::remove(conn, id, i64::MAX, MESSAGES).await? > 0 {
                     return Ok(false);
                 }
@@ -57,13 +59,6 @@ impl Store {
 
     /// Forgets some requests with keys that are too old; whether there may be more.
     pub async fn sweep_requests(&self) -> Result<bool, DbError> {
-        let limit = self.now() - KEPT;
-        let oldest = request::table.order(request::create_time).select(request::create_time);
-        let conn = &mut self.db.read().await?;
-        let oldest: Option<Time> = on!(conn, |db| oldest.first(db).await.optional())?;
-        let Some(oldest) = oldest.filter(|oldest| *oldest < limit) else { return Ok(false) };
-        let old = request::table.filter(request::create_time.lt(limit.min(oldest + SPAN)));
-        self.db.transaction(async |conn| on!(conn, |db| diesel::delete(old).execute(db).await)).await?;
-        Ok(true)
+        idempotency::sweep(&self.db, self.now()).await
     }
 }

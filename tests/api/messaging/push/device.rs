@@ -5,7 +5,7 @@ use super::{browser, decoded, devices, phone, register, tried, world};
 use crate::harness::prelude::*;
 
 #[tokio::test]
-async fn g12_a_device_is_registered_listed_and_removed() {
+async fn g12_x18_a_device_is_registered_listed_and_removed_by_its_own_account() {
     let world = world().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let made = register(&world, &ada, browser("http://127.0.0.1:9/ada")).await;

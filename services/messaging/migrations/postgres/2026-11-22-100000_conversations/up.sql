@@ -176,7 +176,7 @@ create table request (
     account_id bytea not null,
     idempotency_key text not null,
     body_hash bytea not null,
-    conversation_id bytea not null,
+    object_id bytea not null,
     create_time timestamp not null,
     primary key (account_id, idempotency_key)
 );

@@ -176,7 +176,7 @@ create table request (
     account_id blob not null,
     idempotency_key text not null,
     body_hash blob not null,
-    conversation_id blob not null,
+    object_id blob not null,
     create_time timestamp not null,
     primary key (account_id, idempotency_key)
 );
@@ -197,8 +197,10 @@ create table outbox (
 create index outbox_due_time on outbox (due_time) where done_time is null;
 create index outbox_account on outbox (account_id) where account_id is not null;
 
--- The words of a message that can be found, by the number of its row. On PostgreSQL a column has them.
-create virtual table message_words using fts5(words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+-- The words of a message that can be found, by the number of its row. On PostgreSQL a column has them. The index knows itself what it has of a
+-- message, so that what is deleted is taken out of its segments at once, and not with some later merge.
+create virtual table message_words using fts5(words, detail = none, tokenize = 'ascii');
+insert into message_words (message_words, rank) values ('secure-delete', 1);
 create table message_search (
     search_id integer not null primary key,
     message_id blob not null unique references message (id) on delete cascade
