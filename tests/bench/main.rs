@@ -2,6 +2,9 @@
 //!
 //! Servers are processes of their own: this very program, run again as a role of Quartet or as a bare echo.
 
+mod audience;
+mod board;
+mod chat;
 mod contest;
 mod echo;
 mod grpc;
@@ -28,7 +31,7 @@ pub const ECHO: &str = "serve-echo";
 
 type Scenario = fn(&Settings, &mut Report) -> anyhow::Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 15] = [
+const SCENARIOS: [(&str, Scenario); 16] = [
     ("gateway", scenario::gateway::run),
     ("calls", scenario::calls::run),
     ("signin", scenario::signin::run),
@@ -43,6 +46,7 @@ const SCENARIOS: [(&str, Scenario); 15] = [
     ("files", scenario::files::run),
     ("long", scenario::files::long),
     ("fanout", scenario::fanout::run),
+    ("messages", scenario::messages::run),
     ("start", scenario::start::run),
 ];
 

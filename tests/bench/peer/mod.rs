@@ -1,5 +1,6 @@
 //! The programs that Quartet stands beside or on.
 
+pub mod broadcast;
 pub mod nginx;
 pub mod nginx_files;
 pub mod postgres;

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod files;
 pub mod gateway;
 pub mod import;
+pub mod messages;
 pub mod search;
 pub mod signin;
 pub mod start;
