@@ -36,6 +36,8 @@ pub enum Error {
     EditTooLate,
     EtagStale,
     PushNotConfigured,
+    /// Too many write into one conversation.
+    Busy,
     /// Too much of something: so long until the next.
     RateLimited(Duration),
     Db(DbError),
@@ -89,6 +91,9 @@ fn failure(error: Error) -> Failure {
         Error::EtagStale => of(Code::Aborted, Reason::EtagStale, "it was changed since: get it again"),
         Error::PushNotConfigured => {
             precondition(Reason::PushNotConfigured, "the installation sends no pushes of this kind")
+        }
+        Error::Busy => {
+            of(Code::ResourceExhausted, Reason::Overloaded, "too many write into this conversation at once: try again")
         }
         Error::RateLimited(wait) => {
             of(Code::ResourceExhausted, Reason::RateLimited, "too much at once: try again later").retry_after(wait)

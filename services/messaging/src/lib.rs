@@ -14,6 +14,7 @@ mod reaction;
 mod schema;
 mod search;
 mod store;
+mod turns;
 mod upkeep;
 
 use std::sync::Arc;

@@ -116,6 +116,7 @@ async fn g4_s32_who_comes_hears_what_follows_and_who_goes_nothing_more() {
     his.message("secret").await;
     // Another conversation shows that the stream lives, and that nothing of the first one came meanwhile.
     let other = direct(&world, &eve, &bob).await;
+    hers.conversation(&other).await;
     say(&world, &bob, &other, "hello").await;
     hers.message("hello").await;
     assert!(!format!("{:?}", hers.heard).contains("secret") && !format!("{:?}", hers.heard).contains("after"));
@@ -128,6 +129,7 @@ async fn g4_s32_who_comes_hears_what_follows_and_who_goes_nothing_more() {
     assert!(again.changes(&id).is_empty());
     // And who comes again, begins anew.
     add(&world, &ada, &id, &eve).await;
+    again.conversation(&id).await;
     say(&world, &ada, &id, "again").await;
     again.message("again").await;
     assert_eq!(again.texts(&id), ["again"]);

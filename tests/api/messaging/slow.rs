@@ -5,6 +5,7 @@ use quartet_proto::messaging::v1::subscribe_response::Event;
 use super::listener::{Listener, positions};
 use super::talk::{group, send, text};
 use crate::harness::prelude::*;
+use crate::harness::{Clients, channel};
 
 #[tokio::test]
 async fn s44_a_slow_reader_is_cut_off_and_goes_on_where_they_were() {
@@ -39,4 +40,31 @@ async fn s44_a_slow_reader_is_cut_off_and_goes_on_where_they_were() {
     let rest = Listener::with(&world, &ada, positions(&[(&id, last)])).await;
     let rest = rest.changes(&id);
     assert_eq!((rest.first().map(|change| change.change_seq), rest.len() as i64), (Some(last + 1), 600 - last));
+    // Somebody who has missed everything, which is more than is read at once or than a stream's queue holds.
+    let all = Listener::with(&world, &ada, positions(&[(&id, 0)])).await;
+    assert_eq!(all.changes(&id).len(), 600);
+    assert!(!all.heard.iter().any(|event| matches!(event, Event::Resume(_))));
+}
+
+#[tokio::test]
+async fn s44_an_account_has_so_many_streams_at_an_instance_and_no_more() {
+    let world = World::shared().await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let at = world.direct("messaging").first().copied().unwrap_or(world.gateway());
+    // On several connections: each has room for some streams only.
+    let clients = |person: &Person| Clients::new(channel(at), Some(&person.access_token));
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let hers = clients(&ada);
+        for _ in 0..20 {
+            streams.push(Listener::begin(&hers, SubscribeRequest::default()).await);
+        }
+    }
+    let refused = refusal(clients(&ada).events().subscribe(SubscribeRequest::default()).await);
+    assert_eq!(refused.is(), (Code::ResourceExhausted, "RATE_LIMITED"));
+    // They are hers alone, and one that ends makes room for another.
+    Listener::begin(&clients(&bob), SubscribeRequest::default()).await;
+    drop(streams.pop());
+    let again = async || clients(&ada).events().subscribe(SubscribeRequest::default()).await.ok();
+    eventually("there is room again", again).await;
 }

@@ -148,7 +148,7 @@ async fn show(
                 told
             }
             _ => match room.level(stream, view.last_change, Some(&view)) {
-                Levelled::Level => true,
+                Levelled::Level | Levelled::Ahead => true,
                 Levelled::Behind => {
                     let told = room.tell_behind(stream, &view);
                     behind.extend(told.then_some((room.clone(), view.last_change)));
@@ -197,7 +197,7 @@ pub async fn follow(store: &Store, stream: &Arc<Stream>, room: &Arc<Room>, mut n
         match room.level(stream, number, None) {
             Levelled::Behind => {}
             Levelled::Away => return Ok(()),
-            Levelled::Level => {
+            Levelled::Level | Levelled::Ahead => {
                 room.know(number);
                 store.hub.settle(room, PATIENCE);
                 return Ok(());

@@ -35,8 +35,11 @@ impl Room {
         let joined = Frames::joined(all.iter().map(|(_, _, frames)| frames));
         let Seats { by_stream, senders, .. } = &mut *seats;
         for seat in by_stream.values_mut() {
-            if senders.contains(&seat.stream.account) && seat.is_told {
-                seat.stream.put(joined.of(seat.stream.kind));
+            if senders.contains(&seat.stream.account) {
+                match seat.hears_receipts() {
+                    true => drop(seat.stream.put(joined.of(seat.stream.kind))),
+                    false => all.iter().for_each(|(account, mark, frames)| seat.receipt(*account, *mark, frames)),
+                }
             } else if let Some((account, mark, frames)) = all.iter().find(|(who, ..)| *who == seat.stream.account) {
                 seat.receipt(*account, *mark, frames);
             }

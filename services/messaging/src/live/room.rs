@@ -57,6 +57,8 @@ pub enum Levelled {
     Level,
     /// There has been more meanwhile: read once more, behind the same number.
     Behind,
+    /// It has been told of what came meanwhile, which is more than was read: let it wait, and read again.
+    Ahead,
     /// It has no place here any more, for the account has none.
     Away,
 }
@@ -220,13 +222,8 @@ impl Room {
                 seat.place = Place::Collecting { base: head, items: Vec::new() };
                 return Levelled::Behind;
             }
-            Place::Level { .. } => {
-                // It did not wait, for there was too much. It goes on as it does.
-                if let Some(view) = view {
-                    seat.show(self.id, view);
-                }
-                return Levelled::Level;
-            }
+            // There was too much to wait with. What was read may be older than that.
+            Place::Level { .. } => return Levelled::Ahead,
         };
         seat.place = Place::Level { after };
         if let Some(view) = view {

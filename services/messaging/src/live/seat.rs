@@ -107,9 +107,14 @@ impl Seat {
         self.stream.tell(Event::Gone(ConversationGone { conversation_id: conversation.to_string() }));
     }
 
+    /// Not before it knows of the conversation, and not while that is read once more.
+    pub fn hears_receipts(&self) -> bool {
+        self.is_told && !matches!(self.place, Place::Holding { .. })
+    }
+
     /// Tells how far somebody is, or keeps it until the stream knows of the conversation.
     pub fn receipt(&mut self, account: Id, mark: (i64, i64), frames: &Frames) {
-        if self.is_told && !matches!(self.place, Place::Holding { .. }) {
+        if self.hears_receipts() {
             self.stream.put(frames.of(self.stream.kind));
         } else {
             self.receipts.insert(account, mark);

@@ -18,6 +18,9 @@ use super::Hub;
 use super::frame::{Frames, Kind};
 use super::queue::{Put, Queue};
 
+/// For how many seconds nothing is said before a beat.
+const SILENCE: u32 = 29;
+
 /// A stream, as those see it who tell it something.
 #[derive(Debug)]
 pub struct Stream {
@@ -37,8 +40,8 @@ pub struct Stream {
     focus: Mutex<Option<Id>>,
     /// Whom it is told about.
     pub(super) peers: Mutex<HashSet<Id>>,
-    /// Has something been sent since the beat before?
-    spoke: AtomicU32,
+    /// For how many seconds nothing was said.
+    silent: AtomicU32,
     gone: Notify,
 }
 
@@ -62,14 +65,14 @@ impl Stream {
             todo: Mutex::new(Todo { busy: true, conversations: BTreeSet::new() }),
             focus: Mutex::default(),
             peers: Mutex::default(),
-            spoke: AtomicU32::new(0),
+            silent: AtomicU32::new(0),
             gone: Notify::new(),
         }
     }
 
     /// Adds what is encoded already. False when the stream has ended, or does so by this: its reader is too slow.
     pub fn put(&self, chunk: &Bytes) -> bool {
-        self.spoke.store(0, Ordering::Relaxed);
+        self.silent.store(0, Ordering::Relaxed);
         match self.queue.put(chunk) {
             Put::Done => true,
             Put::Ended => false,
@@ -122,9 +125,11 @@ impl Stream {
         }
     }
 
-    /// Counts a tick in which nothing was said; how many there were.
-    pub fn tick(&self) -> u32 {
-        self.spoke.fetch_add(1, Ordering::Relaxed)
+    /// A second is over. Where nothing was said for long, there is a beat.
+    pub fn tick(&self, beat: &Frames) {
+        if self.silent.fetch_add(1, Ordering::Relaxed) >= SILENCE {
+            self.put(beat.of(self.kind));
+        }
     }
 
     pub fn focus(&self) -> Option<Id> {

@@ -179,6 +179,63 @@ fn g4_a_conversation_that_is_read_once_more_is_not_older_than_what_was_told() {
 }
 
 #[test]
+fn g4_a_stream_on_which_nothing_happens_beats_each_half_minute() {
+    let (ada, beat) = (stream(account(1)), Frames::of_event(Event::Beat(super::pb::Beat {})));
+    let seconds = |count: u32| {
+        (0..count).for_each(|_| ada.tick(&beat));
+        told(&ada).iter().filter(|event| matches!(event, Event::Beat(_))).count()
+    };
+    assert_eq!((seconds(29), seconds(1), seconds(29), seconds(1), seconds(300)), (0, 1, 0, 1, 10));
+    seconds(20);
+    ada.tell(Event::CaughtUp(super::pb::CaughtUp {}));
+    assert_eq!((seconds(29), seconds(1)), (0, 1));
+}
+
+#[test]
+fn s44_too_much_is_not_waited_with_and_then_what_was_read_does_not_count() {
+    let room = Room::new(CONVERSATION);
+    let ada = stream(account(1));
+    joined(&room, &ada, 0);
+    told(&ada);
+    room.hold(&ada);
+    room.receipt(account(3), (1, 1));
+    for number in 1..=600 {
+        room.put(std::iter::once(item(sent(number, account(2)))));
+        room.pump();
+    }
+    let all: Vec<i64> = (1..=600).collect();
+    assert_eq!(numbers(&told(&ada)), all);
+    // It was read at the first of them.
+    assert_eq!(room.level(&ada, 1, Some(&view(1, &[(account(3), (0, 0))]))), Levelled::Ahead);
+    assert!(told(&ada).is_empty());
+    room.hold(&ada);
+    assert_eq!(room.level(&ada, 600, Some(&view(600, &[(account(3), (0, 0))]))), Levelled::Level);
+    let events = told(&ada);
+    assert!(matches!(events.as_slice(), [Event::Conversation(_), Event::Receipt(_)]), "{events:?}");
+}
+
+#[test]
+fn g6_in_a_large_group_too_nobody_is_told_less_than_before_when_it_is_read_once_more() {
+    let room = Room::new(CONVERSATION);
+    let ada = stream(account(1));
+    joined(&room, &ada, 0);
+    room.lock().people = 1000;
+    room.put(std::iter::once(item(sent(1, account(1)))));
+    room.pump();
+    told(&ada);
+    room.hold(&ada);
+    // It is read here.
+    let mut read = view(1, &[(account(3), (0, 0))]);
+    read.people = 1000;
+    room.receipt(account(3), (1, 1));
+    room.tell_late();
+    assert!(told(&ada).is_empty());
+    assert_eq!(room.level(&ada, 1, Some(&read)), Levelled::Level);
+    let events = told(&ada);
+    assert!(matches!(events.as_slice(), [Event::Conversation(_), Event::Receipt(_)]), "{events:?}");
+}
+
+#[test]
 fn s32_nothing_comes_behind_a_removal() {
     let room = Room::new(CONVERSATION);
     let (ada, bob) = (stream(account(1)), stream(account(2)));

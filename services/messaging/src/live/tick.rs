@@ -18,8 +18,6 @@ use super::{Hub, lock};
 const TICK: Duration = Duration::from_millis(250);
 /// So many ticks are a second.
 const SECOND: u32 = 4;
-/// For how many seconds nothing is said before a beat.
-const SILENCE: u32 = 29;
 /// How often other instances are told of the streams here, in seconds.
 const RENEW: u32 = 40;
 /// How long somebody types who does not say so again.
@@ -41,9 +39,7 @@ pub async fn run(hub: Hub) {
         }
         hub.tick_presences();
         for stream in hub.streams() {
-            if stream.tick() >= SILENCE {
-                stream.put(beat.of(stream.kind));
-            }
+            stream.tick(&beat);
         }
         if count % (RENEW * SECOND) == 0 {
             hub.renew_streams().await;

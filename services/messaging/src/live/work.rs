@@ -139,6 +139,10 @@ async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Resul
             }
             Ok(())
         }
+        Levelled::Ahead => {
+            hub.see_to(stream, conversation);
+            Ok(())
+        }
         Levelled::Away => Ok(()),
     }
 }

@@ -131,6 +131,7 @@ impl Store {
 
     /// Gives a group another name, or none.
     pub async fn rename(&self, id: Id, caller: Id, seen: Option<i64>, name: &str) -> Result<ConversationView, Error> {
+        let turn = self.turn(id).await?;
         let now = self.now();
         let (view, number) = self
             .db
@@ -149,6 +150,7 @@ impl Store {
                 Ok((one(conn, id, caller).await?, Some(change.number)))
             })
             .await?;
+        drop(turn);
         if let Some(number) = number {
             self.hub.changed(id, number);
         }

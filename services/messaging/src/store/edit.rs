@@ -52,6 +52,7 @@ impl Store {
         caller: Id,
         edited: &Edited,
     ) -> Result<MessageView, Error> {
+        let turn = self.turn(conversation).await?;
         let now = self.now();
         let (view, change) = self
             .db
@@ -74,6 +75,7 @@ impl Store {
                 Ok((one(conn, caller, row).await?, Some(change)))
             })
             .await?;
+        drop(turn);
         self.tell(change, &view);
         self.unindexed.notify_one();
         Ok(view)

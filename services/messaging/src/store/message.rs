@@ -33,6 +33,7 @@ pub struct Span {
 impl Store {
     /// Stores a message, or answers what was stored when it came first.
     pub async fn send_message(&self, conversation: Id, sender: Id, new: &New) -> Result<MessageView, Error> {
+        let turn = self.turn(conversation).await?;
         let row = self.new_message(conversation, sender, new);
         let sent = self.db.transaction(async |conn| {
             let sent = insert(conn, row.clone(), new, sender).await?;
@@ -40,6 +41,7 @@ impl Store {
             Ok::<_, Error>(sent)
         });
         let sent = sent.await;
+        drop(turn);
         match sent {
             Ok((row, change)) => {
                 self.hub.publish(Told::of(change, MessageView::shared(row.clone())));
@@ -126,6 +128,7 @@ impl Store {
 
     /// Takes a message's content away for everybody. What is gone already stays so.
     pub async fn delete_message(&self, conversation: Id, seq: i64, caller: Id) -> Result<MessageView, Error> {
+        let turn = self.turn(conversation).await?;
         let now = self.now();
         let (view, change) = self
             .db
@@ -145,6 +148,7 @@ impl Store {
                 Ok((one(conn, caller, row).await?, Some(change)))
             })
             .await?;
+        drop(turn);
         self.tell(change, &view);
         Ok(view)
     }

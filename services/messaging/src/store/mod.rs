@@ -31,7 +31,9 @@ use quartet_chassis::id::Id;
 use quartet_chassis::outbox::Outbox;
 use tokio::sync::Notify;
 
+use crate::error::Error;
 use crate::live::Hub;
+use crate::turns::{Turn, Turns};
 
 /// Messaging's database.
 #[derive(Clone)]
@@ -44,11 +46,12 @@ pub struct Store {
     pub unindexed: Arc<Notify>,
     /// Where jobs for pushes are left; none where nothing can be pushed.
     pub pushes: Option<Outbox>,
+    turns: Turns,
 }
 
 impl Store {
     pub fn new(db: Db, clock: Clock, hub: Hub) -> Store {
-        Store { db, clock, hub, unindexed: Arc::default(), pushes: None }
+        Store { db, clock, hub, unindexed: Arc::default(), pushes: None, turns: Turns::default() }
     }
 
     /// The same with a place for pushes.
@@ -59,6 +62,11 @@ impl Store {
     /// The time that is written.
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Waits until it is the caller's turn to write into a conversation, before a connection is taken. SQLite has a queue of its own.
+    async fn turn(&self, conversation: Id) -> Result<Option<Turn>, Error> {
+        if self.db.is_sqlite() { Ok(None) } else { self.turns.wait(conversation).await.map(Some) }
     }
 
     pub fn new_id(&self) -> Id {

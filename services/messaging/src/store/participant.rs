@@ -61,6 +61,7 @@ impl Store {
         persons: &[Person],
         limit: i32,
     ) -> Result<(ConversationView, usize), Error> {
+        let turn = self.turn(id).await?;
         let now = self.now();
         let (view, came) = self
             .db
@@ -76,6 +77,7 @@ impl Store {
                 Ok::<_, Error>((one(conn, id, caller).await?, number.map(|number| (number, new))))
             })
             .await?;
+        drop(turn);
         let Some((number, new)) = came else { return Ok((view, 0)) };
         self.hub.changed(id, number);
         for account in &new {
@@ -89,6 +91,7 @@ impl Store {
         if caller == account {
             return self.leave(id, caller, Role::Owner).await;
         }
+        let turn = self.turn(id).await?;
         let now = self.now();
         let number = self
             .db
@@ -102,6 +105,7 @@ impl Store {
                 Ok::<_, Error>(change.number)
             })
             .await?;
+        drop(turn);
         self.hub.changed(id, number);
         self.hub.own(account, id);
         Ok(())
@@ -109,6 +113,7 @@ impl Store {
 
     /// Leaves a group. `least` is what one has to be.
     pub async fn leave(&self, id: Id, caller: Id, least: Role) -> Result<(), Error> {
+        let turn = self.turn(id).await?;
         let now = self.now();
         let number = self
             .db
@@ -126,6 +131,7 @@ impl Store {
                 Ok::<_, Error>(change.number)
             })
             .await?;
+        drop(turn);
         self.hub.changed(id, number);
         self.hub.own(caller, id);
         Ok(())
@@ -133,6 +139,7 @@ impl Store {
 
     /// Makes somebody an owner, or no longer.
     pub async fn set_role(&self, id: Id, caller: Id, account: Id, role: Role) -> Result<(), Error> {
+        let turn = self.turn(id).await?;
         let now = self.now();
         let number = self
             .db
@@ -154,6 +161,7 @@ impl Store {
                 Ok(Some(change::note(conn, id, Some(caller), &what, now).await?.number))
             })
             .await?;
+        drop(turn);
         if let Some(number) = number {
             self.hub.changed(id, number);
             self.hub.own(account, id);

@@ -27,6 +27,7 @@ impl Store {
         emoji: &str,
         present: bool,
     ) -> Result<MessageView, Error> {
+        let turn = self.turn(conversation).await?;
         let now = self.now();
         let (view, change) = self
             .db
@@ -53,6 +54,7 @@ impl Store {
                 Ok((one(conn, caller, row).await?, Some(change)))
             })
             .await?;
+        drop(turn);
         self.tell(change, &view);
         Ok(view)
     }

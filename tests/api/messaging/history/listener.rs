@@ -1,6 +1,6 @@
 //! Who listens, with a copy of each conversation as a client would keep it on a disk, and a line that is cut again and again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
@@ -108,8 +108,6 @@ pub struct Listener {
     pub copies: Vec<Copy>,
     /// What everything came to, once nobody writes any more.
     pub truth: watch::Receiver<Option<Arc<Vec<Truth>>>>,
-    /// Whose state the stream has told.
-    pub shown: HashSet<String>,
     /// How many streams it took.
     pub streams: usize,
 }
@@ -157,7 +155,6 @@ impl Listener {
                 return;
             }
         };
-        self.shown.clear();
         let mut left = 1 + self.dice.below(120);
         let mut is_first = true;
         while !self.is_done(since) && (left > 0 || self.truth.borrow().is_some()) {
@@ -201,22 +198,19 @@ impl Listener {
         true
     }
 
-    /// A conversation's state. That at the start of a stream is never behind what was told before. A later one, which comes because the account's
-    /// own view has changed, may have been read a moment ago: of its watermarks the greater ones count.
+    /// A conversation's state, which is never behind what was told before.
     fn show(&mut self, conversation: &Conversation) {
         let me = self.pass.account_id.clone();
-        let is_first = self.shown.insert(conversation.conversation_id.clone());
         let copy = self.copy(&conversation.conversation_id);
-        assert!(!is_first || conversation.last_change >= copy.position(), "{conversation:?}");
+        assert!(conversation.last_change >= copy.position(), "at {}: {conversation:?}", copy.position());
+        assert!(conversation.last_seq >= copy.messages.len() as i64, "{}: {conversation:?}", copy.messages.len());
         let own = (&me, (conversation.delivered_seq, conversation.read_seq));
         let others = conversation.participants.iter();
         let others = others.map(|other| (&other.account_id, (other.delivered_seq, other.read_seq)));
         for (account_id, mark) in [own].into_iter().chain(others) {
-            if is_first {
-                copy.mark(account_id, mark);
-            } else {
-                copy.know(account_id, mark);
-            }
+            let known = copy.marks.get(account_id).copied().unwrap_or_default();
+            assert_eq!(higher(known, mark), mark, "{account_id} was at {known:?}");
+            copy.mark(account_id, mark);
         }
     }
 

@@ -10,7 +10,7 @@ mod nemesis;
 mod pass;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -158,8 +158,7 @@ async fn play(seed: u64) {
             let (pass, conversations, truth) =
                 (Pass::new(world.gateway(), person), conversations.clone(), told.clone());
             let dice = Dice::of(seed, 100 + (2 * number + device) as u64);
-            let listener =
-                Listener { pass, conversations, dice, copies: Vec::new(), truth, shown: HashSet::new(), streams: 0 };
+            let listener = Listener { pass, conversations, dice, copies: Vec::new(), truth, streams: 0 };
             listeners.push(spawn_local(listener.listen()));
         }
         let pass = Pass::new(world.gateway(), person);

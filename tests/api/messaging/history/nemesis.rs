@@ -3,11 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rustix::process::Signal;
-
 use super::dice::Dice;
+use crate::harness::OwnPostgres;
 use crate::harness::prelude::*;
-use crate::harness::{OwnPostgres, Process};
 
 /// What can be done to an installation.
 #[derive(Debug, Clone, Copy)]
@@ -65,15 +63,12 @@ impl Nemesis<'_> {
     }
 
     async fn kill(&mut self, world: &mut World) {
-        let Some(grounds) = world.grounds().cloned() else { return world.process().kill().await };
-        let instances = world.direct("messaging");
-        let number = self.dice.place(instances.len());
-        let identities: Vec<String> = world.direct("identity").iter().map(ToString::to_string).collect();
-        let at = instances[number].to_string();
-        let command = grounds.role("messaging", &["--identity-address", &identities.join(","), "--listen", &at]);
-        let victim = &mut world.fleet_mut().messagings[number];
-        victim.signal(Signal::KILL);
-        victim.ended(Duration::from_secs(10)).await.expect("it lives");
-        *victim = Process::start(&command).await;
+        if !world.is_fleet() {
+            return world.process().kill().await;
+        }
+        let instances = &mut world.fleet_mut().messagings;
+        let victim = self.dice.place(instances.len());
+        instances[victim].kill().await;
+        instances[victim].restart().await;
     }
 }
