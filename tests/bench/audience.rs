@@ -44,7 +44,7 @@ enum Speaker {
     /// In one after the other of some conversations.
     Rooms(Arc<Vec<Room>>),
     /// By a post to a server that passes it on.
-    Post(Client<HttpConnector, Full<Bytes>>, SocketAddr),
+    Post(Box<Client<HttpConnector, Full<Bytes>>>, SocketAddr),
 }
 
 impl Speaker {
@@ -106,7 +106,7 @@ impl Audience {
             });
         }
         let memory = (meter.memory_of_all() - before) * 1024.0 / PEOPLE as f64;
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = Box::new(Client::builder(TokioExecutor::new()).build_http());
         Ok(Audience { speaker: Speaker::Post(client, address), listeners, board, told, meter, ears: PEOPLE, memory })
     }
 

@@ -26,13 +26,17 @@ use crate::process::quartet;
 pub const PEOPLE: usize = 1000;
 const CONNECTIONS: usize = 20;
 /// One address is all these people here, and nobody is held back.
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 20] = [
     "--identity-bcrypt-cost",
     "4",
     "--messaging-sends-per-minute",
     "0",
     "--messaging-starts-per-minute",
     "0",
+    "--messaging-begins-per-minute",
+    "0",
+    "--messaging-streams-per-account",
+    "200",
     "--gateway-streams-per-connection",
     "1000",
     "--gateway-streams-per-address",
