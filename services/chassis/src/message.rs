@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::stream;
 use http::Request;
 use http_body::Frame;
@@ -26,6 +26,9 @@ const PREFIX: usize = 5;
 const SMALL: usize = 64 << 10;
 /// What a frame costs beside its bytes.
 const FRAME: usize = 256;
+/// What a message that is not small is copied into. The pieces it comes in, of 16 KiB and a little, would spoil the memory around them for as
+/// long as all of them are kept.
+const BLOCK: usize = 1 << 20;
 
 /// Whose share of the room a message takes: the account's, or where there is none that of the address, of which an IPv6 client has a /64.
 pub(crate) fn holder(request: &Request<Body>) -> Id {
@@ -47,7 +50,7 @@ pub(crate) async fn one_message(
     mut held: Held,
 ) -> Result<(Request<Body>, Option<Held>), Failure> {
     let (parts, mut body) = request.into_parts();
-    let (mut frames, mut length, mut weight, mut counted) = (Vec::new(), 0, 0, 0);
+    let (mut gathered, mut length, mut weight, mut counted) = (Gathered::default(), 0, 0, 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
         length += data.len();
@@ -58,16 +61,53 @@ pub(crate) async fn one_message(
         if weight > SMALL {
             held.grow(weight - counted)?;
             counted = weight;
+            gathered.copy(&data);
+        } else {
+            gathered.frames.push(data);
         }
-        frames.push(data);
     }
+    let frames = gathered.finish();
     if length > PREFIX + announced(&frames) {
         return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "this rpc takes one message"));
     }
-    // Frame by frame, as they came: nothing is copied together, and each is gone when it is read.
+    // One by one: each is gone when it is read.
     let frames = stream::iter(frames.into_iter().map(|data| Ok::<_, Infallible>(Frame::data(data))));
     let request = Request::from_parts(parts, Body::new(StreamBody::new(frames)));
     Ok((request, (counted > 0).then_some(held)))
+}
+
+/// What has come of a message: as it came while it is small, and then in blocks.
+#[derive(Default)]
+struct Gathered {
+    frames: Vec<Bytes>,
+    block: BytesMut,
+}
+
+impl Gathered {
+    fn copy(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            if self.block.len() == BLOCK {
+                self.close();
+            }
+            if self.block.is_empty() {
+                self.block.reserve(BLOCK);
+            }
+            let (fitting, rest) = data.split_at(data.len().min(BLOCK - self.block.len()));
+            self.block.extend_from_slice(fitting);
+            data = rest;
+        }
+    }
+
+    fn close(&mut self) {
+        self.frames.push(std::mem::take(&mut self.block).freeze());
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        if !self.block.is_empty() {
+            self.close();
+        }
+        self.frames
+    }
 }
 
 /// How long the message is, as its prefix says, which may be cut anywhere.
@@ -133,6 +173,17 @@ mod tests {
         assert_eq!(from("2001:db8::1"), from("2001:db8::2"));
         assert_ne!(from("2001:db8::1"), from("2001:db8:0:1::1"));
         assert_eq!(holder(&Request::new(Body::empty())), Id::NIL);
+    }
+
+    #[test]
+    fn m6_a_long_message_is_copied_into_blocks_and_nothing_of_it_is_lost() {
+        let mut gathered = Gathered::default();
+        let all: Vec<u8> = (0..5 * BLOCK / 2).map(|at| (at % 251) as u8).collect();
+        gathered.frames.push(Bytes::copy_from_slice(&all[..100]));
+        all[100..].chunks(16_393).for_each(|frame| gathered.copy(frame));
+        let frames = gathered.finish();
+        assert_eq!(frames.iter().map(Bytes::len).collect::<Vec<_>>(), [100, BLOCK, BLOCK, BLOCK / 2 - 100]);
+        assert!(frames.concat() == all, "other bytes");
     }
 
     #[test]

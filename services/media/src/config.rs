@@ -120,6 +120,17 @@ pub struct Config {
     )]
     pub upload_hours: u32,
 
+    /// Within how many days each stored object is read again and compared with its SHA-256; 0 for never
+    #[arg(
+        id = "media_check_days",
+        long = "media-check-days",
+        env = "QUARTET_MEDIA_CHECK_DAYS",
+        value_name = "DAYS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=3650)
+    )]
+    pub check_days: u32,
+
     /// Where browsers reach the gateway, such as `https://api.example.com`: links are answered whole, and not only by their path
     #[arg(id = "media_public_url", long = "media-public-url", env = "QUARTET_MEDIA_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod check;
 mod config;
 mod digest;
 mod error;
@@ -77,6 +78,7 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 pub async fn start(config: &Config, parts: &Parts, identity: Upstream) -> anyhow::Result<Service> {
     let Assembled { db, store, objects, guard } = assemble(config, parts).await?;
     upkeep::start(&store, objects.clone(), parts);
+    check::start(&store, objects.clone(), parts);
     parts.spawn(Follower::new("media", db.clone(), store, identity, parts).run());
     parts.spawn(async move {
         // A wrong bucket is better known now than at the first upload. Nothing else waits for it.

@@ -23,6 +23,8 @@ diesel::table! {
         project_id -> Binary,
         account_id -> Binary,
         role -> Text,
+        /// Whether the owner has offered them the project.
+        offered -> Bool,
         create_time -> Timestamp,
     }
 }
@@ -45,6 +47,10 @@ diesel::table! {
         size_bytes -> BigInt,
         object_key -> Text,
         create_time -> Timestamp,
+        /// When it was last known to be whole, or somebody began to look.
+        check_time -> Timestamp,
+        /// Since when it is known to be damaged.
+        damage_time -> Nullable<Timestamp>,
     }
 }
 

@@ -88,13 +88,17 @@ impl Uploader {
         if begun.is_empty() { Ok(begun) } else { self.store.set_store_id(upload.id, &begun).await }
     }
 
-    /// What has become of a part that could not be stored: another call with the same part may have been faster, or the upload has ended.
+    /// What has become of a part that could not be stored: another call with the same part may have been faster, or the upload has ended. Where
+    /// none of that is so, and the store has lost what it had, the upload has failed: nothing could complete it any more.
     async fn find_out(&self, ground: &Ground, part: &Part, error: Error) -> Result<i64, Error> {
         let upload = &ground.upload;
         self.give_up(upload.id, ground.lease).await;
         if let Error::UploadBusy | Error::Object(ObjectError::Missing | ObjectError::Damaged(_)) = error {
             match self.store.begin_part(upload.id, upload.account_id, part).await? {
                 Begun::Stored(offset) => return Ok(offset),
+                Begun::Write(again) if matches!(error, Error::Object(_)) => {
+                    self.store.fail_upload(upload, again.lease).await?;
+                }
                 Begun::Write(again) => self.give_up(upload.id, again.lease).await,
             }
         }
@@ -115,7 +119,7 @@ impl Uploader {
             Err(error) => damaged(error, id),
         };
         if let Error::UploadDamaged(_) = error {
-            self.store.fail_upload(&finish).await?;
+            self.store.fail_upload(&finish.upload, finish.lease).await?;
         } else {
             self.give_up(id, finish.lease).await;
         }

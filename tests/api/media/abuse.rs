@@ -2,7 +2,6 @@
 
 use quartet_proto::media::v1::media_service_client::MediaServiceClient;
 use tokio::task::JoinHandle;
-use tonic::Status;
 
 use super::file::of_kind;
 use super::{downloaded, noise, project, put_all, started, uploaded, video};
@@ -215,12 +214,11 @@ async fn s55_who_uploads_into_each_others_projects_and_hands_them_over_waits_for
         }
         for project in &pair {
             super::member::member(&world, &carol, &project.project_id, &ada, ProjectRole::Viewer).await;
+            super::member::transfer(&world, &carol, &project.project_id, &ada.account_id).await.unwrap();
         }
-        let hand_over = async |project: &Project| {
-            let (project_id, account_id) = (project.project_id.clone(), ada.account_id.clone());
-            carol.members(&world).transfer_project(TransferProjectRequest { project_id, account_id }).await
-        };
-        let (one, two): (Result<_, Status>, Result<_, Status>) = tokio::join!(hand_over(&pair[0]), hand_over(&pair[1]));
+        let hand_over =
+            async |project: &Project| super::member::transfer(&world, &ada, &project.project_id, &ada.account_id).await;
+        let (one, two) = tokio::join!(hand_over(&pair[0]), hand_over(&pair[1]));
         assert!(one.is_ok() && two.is_ok(), "round {round}: {one:?} {two:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! I16: an account is erased, and what it had in projects goes with it: objects, too.
 
-use super::member::{member, transfer};
+use super::member::{hand_over, member};
 use super::project::get;
 use super::{downloaded, project, put_all, started, uploaded, video};
 use crate::harness::left_out;
@@ -85,7 +85,7 @@ async fn i16_a_project_that_was_handed_over_stays() {
     let upload = started(&world, &ada, video(&id, "one.mp4", b"ours")).await;
     let media = put_all(&world, &ada, &upload, b"ours").await;
     member(&world, &ada, &id, &bob, ProjectRole::Viewer).await;
-    transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
+    hand_over(&world, &ada, &id, &bob).await;
     let begun = delete(&world, &ada).await;
     let told = completed(&world, &begun).await;
     assert_eq!(removed(&told, "media", "project"), 0);

@@ -48,6 +48,32 @@ async fn f16_a_folder_that_is_away_is_told_as_that_and_nothing_counts_as_lost() 
     eventually("what was deleted meanwhile is removed", async || (objects(&here) == 2).then_some(())).await;
 }
 
+#[tokio::test]
+async fn f24_an_upload_whose_file_is_gone_has_failed_and_another_one_can_be_begun() {
+    let world = World::own().await;
+    let Some(data) = world.data() else {
+        return left_out("a fleet has a bucket");
+    };
+    let ada = world.sign_up("ada").await;
+    let project_id = project(&world, &ada, "Films").await.project_id;
+    let bytes = noise(3, PART + 1000);
+    let upload = started(&world, &ada, video(&project_id, "film.mp4", &bytes)).await;
+    let chunk = |at: usize, end: usize| PutChunkRequest {
+        upload_id: upload.upload_id.clone(),
+        offset_bytes: at as i64,
+        data: bytes[at..end].to_vec().into(),
+        ..Default::default()
+    };
+    ada.uploads(&world).put_chunk(chunk(0, PART)).await.unwrap();
+    let growing = std::fs::read_dir(data.join("media/uploads")).unwrap().flatten();
+    growing.for_each(|file| std::fs::remove_file(file.path()).unwrap());
+    let refused = refusal(ada.uploads(&world).put_chunk(chunk(PART, bytes.len())).await);
+    assert_eq!(refused.is(), (Code::DataLoss, "MEDIA_DAMAGED"));
+    super::object_store::has_failed(&world, &ada, &upload).await;
+    let film = uploaded(&world, &ada, video(&project_id, "film.mp4", &bytes), &bytes).await;
+    assert_eq!(downloaded(&world, &ada, &film.media_id).await, bytes);
+}
+
 async fn broken(mut stream: tonic::Streaming<DownloadResponse>) -> Refusal {
     loop {
         match stream.message().await {

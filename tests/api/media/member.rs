@@ -54,6 +54,19 @@ pub async fn transfer(
     caller.members(world).transfer_project(asked).await.map(|answer| answer.into_inner().project.unwrap())
 }
 
+/// Hands a project over: its owner offers it, and the heir takes it.
+pub async fn hand_over(world: &World, owner: &Person, project_id: &str, heir: &Person) -> Project {
+    transfer(world, owner, project_id, &heir.account_id).await.expect("not offered");
+    transfer(world, heir, project_id, &heir.account_id).await.expect("not taken")
+}
+
+/// To whom the project is offered.
+async fn offered(world: &World, caller: &Person, project_id: &str) -> Vec<String> {
+    let asked = ListMembersRequest { project_id: project_id.to_owned(), ..Default::default() };
+    let members = list(world, caller, asked).await.members;
+    members.into_iter().filter(|member| member.offered).map(|member| member.account_id).collect()
+}
+
 #[tokio::test]
 async fn x13_members_are_listed_the_owner_first_and_addresses_are_for_the_owner() {
     let world = World::shared().await;
@@ -162,21 +175,26 @@ async fn x13_s49_a_project_is_handed_over_with_what_it_takes() {
 
     let his = project(&world, &bob, "His").await.project_id;
     let small = uploaded(&world, &bob, video(&his, "five.mp4", b"fives"), b"fives").await;
-    let refused = refusal(transfer(&world, &ada, &id, &bob.account_id).await);
+    let still_hers = transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
+    let seen = (still_hers.owner_account_id.as_str(), still_hers.role());
+    assert_eq!(seen, (ada.account_id.as_str(), ProjectRole::Owner));
+    assert_eq!(offered(&world, &bob, &id).await, [bob.account_id.clone()]);
+    let refused = refusal(transfer(&world, &bob, &id, &bob.account_id).await);
     assert_eq!(refused.is(), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
-    assert!(!refused.metadata.contains_key("used_bytes"), "how much he has is his: {refused:?}");
+    assert_eq!(refused.metadata["used_bytes"], "5");
     assert_eq!((used(&world, &ada).await, used(&world, &bob).await), (6, 5));
     let asked = DeleteMediaRequest { media_id: small.media_id };
     bob.media(&world).delete_media(asked).await.unwrap();
 
     let open = started(&world, &ada, video(&id, "two.mp4", b"two")).await;
-    let refused = refusal(transfer(&world, &ada, &id, &bob.account_id).await);
+    let refused = refusal(transfer(&world, &bob, &id, &bob.account_id).await);
     assert_eq!(refused.is(), (Code::FailedPrecondition, "UPLOAD_IN_PROGRESS"));
     let asked = AbortUploadRequest { upload_id: open.upload_id };
     ada.uploads(&world).abort_upload(asked).await.unwrap();
 
-    let handed = transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
-    assert_eq!((handed.owner_account_id.as_str(), handed.role()), (bob.account_id.as_str(), ProjectRole::Editor));
+    let handed = transfer(&world, &bob, &id, &bob.account_id).await.unwrap();
+    assert_eq!((handed.owner_account_id.as_str(), handed.role()), (bob.account_id.as_str(), ProjectRole::Owner));
+    assert_eq!(offered(&world, &ada, &id).await, [""; 0]);
     assert_eq!((used(&world, &ada).await, used(&world, &bob).await), (0, 6));
     assert_eq!(get(&world, &bob, &id).await.unwrap().role(), ProjectRole::Owner);
     assert_eq!(super::downloaded(&world, &bob, &media.media_id).await, b"sixsix");
@@ -192,14 +210,50 @@ async fn x13_s49_a_project_is_handed_over_with_what_it_takes() {
 }
 
 #[tokio::test]
+async fn x13_s34_a_project_becomes_nobodys_who_has_not_agreed() {
+    let world = World::shared().await;
+    let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
+    let id = project(&world, &ada, "Holiday").await.project_id;
+    for person in [&bob, &eve] {
+        member(&world, &ada, &id, person, ProjectRole::Editor).await;
+    }
+    let is_hers = async || get(&world, &eve, &id).await.unwrap().owner_account_id == ada.account_id;
+    transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
+    // Nobody takes it for somebody else, or what is another's.
+    for (caller, heir) in [(&eve, &bob), (&eve, &eve), (&bob, &eve), (&bob, &ada)] {
+        let refused = refusal(transfer(&world, caller, &id, &heir.account_id).await);
+        assert_eq!(refused.is(), (Code::PermissionDenied, "PROJECT_RIGHT_MISSING"));
+    }
+    // It is offered to one at a time, and an offer can be taken back, also with its member.
+    transfer(&world, &ada, &id, &eve.account_id).await.unwrap();
+    assert_eq!(offered(&world, &ada, &id).await, [eve.account_id.clone()]);
+    assert_eq!(refusal(transfer(&world, &bob, &id, &bob.account_id).await).reason, "PROJECT_RIGHT_MISSING");
+    transfer(&world, &ada, &id, &ada.account_id).await.unwrap();
+    assert_eq!(refusal(transfer(&world, &eve, &id, &eve.account_id).await).reason, "PROJECT_RIGHT_MISSING");
+    transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
+    remove(&world, &ada, &id, &bob.account_id).await.unwrap();
+    member(&world, &ada, &id, &bob, ProjectRole::Editor).await;
+    assert_eq!(refusal(transfer(&world, &bob, &id, &bob.account_id).await).reason, "PROJECT_RIGHT_MISSING");
+    assert!(is_hers().await);
+
+    transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
+    for _ in 0..2 {
+        let taken = transfer(&world, &bob, &id, &bob.account_id).await.unwrap();
+        assert_eq!((taken.owner_account_id.as_str(), taken.role()), (bob.account_id.as_str(), ProjectRole::Owner));
+    }
+    assert!(!is_hers().await);
+}
+
+#[tokio::test]
 async fn x13_s34_who_hands_a_project_over_does_not_delete_it_as_well() {
     let world = World::shared().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     for _ in 0..20 {
         let id = project(&world, &ada, "Holiday").await.project_id;
         member(&world, &ada, &id, &bob, ProjectRole::Editor).await;
+        transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
         let (handed, deleted) =
-            tokio::join!(transfer(&world, &ada, &id, &bob.account_id), super::project::delete(&world, &ada, &id));
+            tokio::join!(transfer(&world, &bob, &id, &bob.account_id), super::project::delete(&world, &ada, &id));
         match (handed, deleted) {
             (Ok(_), Err(status)) => {
                 assert_eq!(Refusal::from(status).reason, "PROJECT_RIGHT_MISSING");

@@ -6,6 +6,7 @@ use crate::harness::prelude::*;
 
 mod abuse;
 mod browser;
+mod damage;
 mod erasure;
 mod file;
 mod folder;

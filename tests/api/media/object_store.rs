@@ -224,6 +224,35 @@ async fn f16_an_object_that_the_store_has_lost_or_cut_is_data_loss() {
 }
 
 #[tokio::test]
+async fn f24_an_upload_that_the_store_has_lost_has_failed_and_the_file_can_be_uploaded_anew() {
+    let bucket = Bucket::new().await;
+    let bytes = noise(12, PART + 1000);
+    let upload = bucket.started(&bytes).await;
+    bucket.put(&upload, 0, &bytes[..PART]).await.unwrap();
+    bucket.proxy.always(Call::Part, Trouble::Status(404, "NoSuchUpload"));
+    let refused = bucket.put(&upload, PART, &bytes[PART..]).await.unwrap_err();
+    assert_eq!(refused.is(), (Code::DataLoss, "MEDIA_DAMAGED"));
+    bucket.proxy.calm();
+    has_failed(&bucket.world, &bucket.ada, &upload).await;
+    let media = bucket.uploaded("film.mp4", &bytes).await;
+    assert_eq!(bucket.downloaded(&media).await, bytes);
+}
+
+/// The upload has ended, says why, and takes nothing any more.
+pub async fn has_failed(world: &World, ada: &Person, upload: &UploadStatus) {
+    let asked = GetUploadRequest { upload_id: upload.upload_id.clone() };
+    let ended = ada.uploads(world).get_upload(asked).await.unwrap().into_inner().upload.unwrap();
+    assert_eq!((ended.state(), ended.failure.as_str()), (UploadState::Failed, "MEDIA_DAMAGED"));
+    let asked = PutChunkRequest { upload_id: upload.upload_id.clone(), data: vec![1].into(), ..Default::default() };
+    let refused = refusal(ada.uploads(world).put_chunk(asked).await);
+    assert_eq!(refused.is(), (Code::FailedPrecondition, "UPLOAD_CLOSED"));
+    let asked = CompleteUploadRequest { upload_id: upload.upload_id.clone(), ..Default::default() };
+    let refused = refusal(ada.uploads(world).complete_upload(asked).await);
+    assert_eq!(refused.is(), (Code::DataLoss, "MEDIA_DAMAGED"));
+    assert_eq!(super::project::used(world, ada).await, 0);
+}
+
+#[tokio::test]
 async fn f16_a_store_that_can_not_be_read_is_no_data_loss() {
     let bucket = Bucket::new().await;
     let media = bucket.uploaded("film.mp4", &noise(9, 5000)).await;

@@ -31,7 +31,7 @@ const TRUSTED: Duration = Duration::from_secs(4);
 /// How long the store may take for a piece.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest piece: more than this nobody gets who may not read any more.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// What somebody wants to read.
 pub struct Wanted {
@@ -74,6 +74,7 @@ impl Downloads {
     pub async fn begin(&self, wanted: Wanted) -> Result<Pieces, Error> {
         let not_found = || Error::MediaNotFound(wanted.media_id.to_string());
         let file = self.store.file(wanted.media_id, wanted.account_id).await?.ok_or_else(not_found)?;
+        file.intact()?;
         match wanted.format {
             TranscriptFormat::Unspecified => self.begin_file(wanted, file).await,
             format => {
@@ -85,6 +86,7 @@ impl Downloads {
 
     /// A transcript in a form, for this account.
     pub async fn transcript(&self, file: &File, account: Id, format: TranscriptFormat) -> Result<Text, Error> {
+        file.intact()?;
         self.texts.read(file, account, format).await
     }
 

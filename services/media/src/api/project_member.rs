@@ -125,6 +125,7 @@ fn shown(row: MemberRow, to: Role) -> Member {
         name: row.account.map(|account| account.name()).unwrap_or_default(),
         email: email.unwrap_or_default(),
         role: ProjectRole::from(row.role).into(),
+        offered: row.offered,
         create_time: Some(timestamp(row.create_time)),
     }
 }

@@ -20,8 +20,8 @@ use super::disk::{make_folder, off_runtime, piece, sync_folder, take};
 use super::key::id;
 use super::{Bytestream, ObjectError};
 
-/// How much is read at once.
-const PIECE: usize = 256 * 1024;
+/// How much is read at once. Longer pieces cost each thread that ever reads one some megabytes of the allocator's pages.
+const PIECE: usize = 64 * 1024;
 /// How long a call waits for its turn, which another call for the same object has.
 const PATIENCE: Duration = Duration::from_secs(25);
 

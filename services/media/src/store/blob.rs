@@ -21,6 +21,8 @@ pub struct BlobRow {
     pub size_bytes: i64,
     pub object_key: String,
     pub create_time: Time,
+    pub check_time: Time,
+    pub damage_time: Option<Time>,
 }
 
 /// The blob with these bytes of this owner, locked, so that it stays until something refers to it. Both come in the order of the house:
@@ -37,8 +39,8 @@ pub async fn insert(conn: &mut Conn, row: &BlobRow) -> Result<(), DbError> {
 }
 
 /// Gives a blob another object of the same bytes.
-pub async fn set_object(conn: &mut Conn, id: Id, object_key: &str) -> Result<(), DbError> {
-    let set = blob::object_key.eq(object_key);
+pub async fn set_object(conn: &mut Conn, id: Id, object_key: &str, now: Time) -> Result<(), DbError> {
+    let set = (blob::object_key.eq(object_key), blob::check_time.eq(now), blob::damage_time.eq(None::<Time>));
     on!(conn, |db| diesel::update(blob::table.find(id)).set(set).execute(db).await).map(drop)
 }
 

@@ -43,6 +43,8 @@ pub struct Stored {
     pub size_bytes: i64,
     pub sha256: Vec<u8>,
     pub object_key: String,
+    /// Since when the object is known to be damaged.
+    pub damage_time: Option<Time>,
 }
 
 /// A file with its bytes.
@@ -50,6 +52,13 @@ pub struct Stored {
 pub struct File {
     pub media: MediaRow,
     pub stored: Stored,
+}
+
+impl File {
+    /// Refuses a file whose bytes are known not to be what was uploaded.
+    pub fn intact(&self) -> Result<(), Error> {
+        if self.stored.damage_time.is_some() { Err(Error::MediaDamaged(self.media.id.to_string())) } else { Ok(()) }
+    }
 }
 
 impl From<(MediaRow, Stored)> for File {

@@ -20,6 +20,8 @@ use crate::schema::{member, upload};
 pub struct MemberRow {
     pub account_id: Id,
     pub role: Role,
+    /// Whether the owner has offered them the project.
+    pub offered: bool,
     pub create_time: Time,
     /// As far as it is known here.
     pub account: Option<AccountRow>,
@@ -46,15 +48,16 @@ impl Store {
         let (project, role) = role_in(conn, project_id, caller).await?.ok_or_else(|| not_found(project_id))?;
         let mut rows = Vec::new();
         if after.is_none() {
-            rows.push((project.owner_id, Role::Owner.name().to_owned(), project.create_time));
+            rows.push((project.owner_id, Role::Owner.name().to_owned(), false, project.create_time));
         }
         rows.append(&mut others(conn, &project, after, size + 1).await?);
         rows.truncate(usize::try_from(size + 1).unwrap_or_default());
         let ids: Vec<Id> = rows.iter().map(|(id, ..)| *id).collect();
         let mut people = hold::people(conn, &ids).await?;
-        let row = |(account_id, role, create_time): (Id, String, Time)| MemberRow {
+        let row = |(account_id, role, offered, create_time): (Id, String, bool, Time)| MemberRow {
             account_id,
             role: Role::stored(&role),
+            offered,
             create_time,
             account: people.remove(&account_id),
         };
@@ -111,7 +114,7 @@ async fn others(
     project: &ProjectRow,
     after: Option<(Time, Id)>,
     most: i64,
-) -> Result<Vec<(Id, String, Time)>, DbError> {
+) -> Result<Vec<(Id, String, bool, Time)>, DbError> {
     // Nobody came before the first one.
     let (time, id) = after.unwrap_or((DateTime::UNIX_EPOCH.naive_utc(), Id::NIL));
     let same = member::create_time.eq(time).and(member::account_id.gt(id));
@@ -119,7 +122,7 @@ async fn others(
     let of_project = member::project_id.eq(project.id).and(member::account_id.ne(project.owner_id));
     let query = member::table.filter(of_project.and(behind));
     let query = query.order((member::create_time, member::account_id)).limit(most);
-    let query = query.select((member::account_id, member::role, member::create_time));
+    let query = query.select((member::account_id, member::role, member::offered, member::create_time));
     on!(conn, |db| query.load(db).await)
 }
 
@@ -140,8 +143,9 @@ async fn found(conn: &mut Conn, person: &Person) -> Result<Id, Error> {
 
 async fn put(conn: &mut Conn, project_id: Id, account_id: Id, role: Role, now: Time) -> Result<MemberRow, Error> {
     let there = member::table.find((project_id, account_id));
-    let change = diesel::update(there).set(member::role.eq(role.name())).returning(member::create_time);
-    let changed: Option<Time> = on!(conn, |db| change.get_result(db).await.optional())?;
+    let change = diesel::update(there).set(member::role.eq(role.name()));
+    let change = change.returning((member::offered, member::create_time));
+    let changed: Option<(bool, Time)> = on!(conn, |db| change.get_result(db).await.optional())?;
     if changed.is_none() {
         let all = member::table.filter(member::project_id.eq(project_id)).count();
         let all: i64 = on!(conn, |db| all.get_result(db).await)?;
@@ -157,5 +161,6 @@ async fn put(conn: &mut Conn, project_id: Id, account_id: Id, role: Role, now: T
         on!(conn, |db| diesel::insert_into(member::table).values(row).execute(db).await)?;
     }
     let account = hold::people(conn, &[account_id]).await?.remove(&account_id);
-    Ok(MemberRow { account_id, role, create_time: changed.unwrap_or(now), account })
+    let (offered, create_time) = changed.unwrap_or((false, now));
+    Ok(MemberRow { account_id, role, offered, create_time, account })
 }

@@ -2,6 +2,7 @@
 
 pub mod bell;
 pub mod blob;
+pub mod check;
 mod erasure;
 pub mod event;
 pub mod garbage;
@@ -48,6 +49,8 @@ pub struct Limits {
     pub file_bytes: i64,
     pub undelete_hours: u32,
     pub upload_hours: u32,
+    /// 0 for never.
+    pub check_days: u32,
 }
 
 impl From<&Config> for Limits {
@@ -58,6 +61,7 @@ impl From<&Config> for Limits {
             file_bytes: config.max_file_bytes,
             undelete_hours: config.undelete_hours,
             upload_hours: config.upload_hours,
+            check_days: config.check_days,
         }
     }
 }

@@ -114,20 +114,20 @@ impl Store {
         Ok(file)
     }
 
-    /// Ends an upload whose object the store has lost.
-    pub async fn fail_upload(&self, finish: &Finish) -> Result<(), Error> {
+    /// Ends an upload whose object the store has lost, for who has its lease.
+    pub async fn fail_upload(&self, upload: &UploadRow, lease: Id) -> Result<(), Error> {
         let now = self.now();
         self.db
             .transaction(async |conn| {
-                let (project, _, row) = starters(conn, finish.upload.id, finish.upload.account_id).await?;
+                let (project, _, row) = starters(conn, upload.id, upload.account_id).await?;
                 row.open(now)?;
-                if row.lease_id == Some(finish.lease) {
+                if row.lease_id == Some(lease) {
                     end(conn, &project, &row, UploadState::Failed, ErrorReason::MediaDamaged, now).await?;
                 }
                 Ok::<_, Error>(())
             })
             .await?;
-        self.bells.ring(finish.upload.project_id);
+        self.bells.ring(upload.project_id);
         Ok(())
     }
 
@@ -244,7 +244,7 @@ fn failed(row: &UploadRow) -> Error {
 }
 
 /// The blob of the upload's bytes: the one that the owner has, or a new one. What is not needed of the two is garbage; where the store has lost
-/// what the owner has, that is.
+/// what the owner has, or it is damaged, that is.
 async fn keep(
     conn: &mut Conn,
     project: &ProjectRow,
@@ -255,8 +255,8 @@ async fn keep(
 ) -> Result<Id, DbError> {
     if let Some(same) = blob::of_owner(conn, project.owner_id, &finish.sha256).await? {
         let mut needless = thrown(row, Some(project.owner_id), now);
-        if lost == Some(&same.object_key) {
-            blob::set_object(conn, same.id, &row.object_key).await?;
+        if lost == Some(&same.object_key) || same.damage_time.is_some() {
+            blob::set_object(conn, same.id, &row.object_key, now).await?;
             needless = Thrown { object_key: same.object_key, store_id: String::new(), ..needless };
         }
         throw_away(conn, needless, now).await?;
@@ -269,6 +269,8 @@ async fn keep(
         size_bytes: finish.size_bytes,
         object_key: row.object_key.clone(),
         create_time: now,
+        check_time: now,
+        damage_time: None,
     };
     blob::insert(conn, &new).await?;
     Ok(new.id)

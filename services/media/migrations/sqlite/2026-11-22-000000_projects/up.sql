@@ -54,6 +54,8 @@ create table member (
     project_id blob not null references project (id) on delete cascade,
     account_id blob not null,
     role text not null,
+    -- Whether the owner has offered them the project.
+    offered boolean not null default false,
     create_time timestamp not null,
     primary key (project_id, account_id)
 );
@@ -75,8 +77,13 @@ create table blob (
     sha256 blob not null,
     size_bytes bigint not null,
     object_key text not null unique,
-    create_time timestamp not null
+    create_time timestamp not null,
+    -- When it was last known to be whole, or somebody began to look.
+    check_time timestamp not null,
+    -- Since when it is known to be damaged.
+    damage_time timestamp
 );
+create index blob_check on blob (check_time, id);
 create unique index blob_owner_sha256 on blob (owner_id, sha256) where owner_id is not null;
 
 create table media (
