@@ -170,7 +170,9 @@ async fn play(seed: u64) {
     let mut dice = Dice::of(seed, 1000);
     let acts = acts(&world, &mut dice);
     let steps = (NAMES.len() * steps()) as u64;
-    Nemesis { dice, postgres, progress: &progress, steps }.act(&mut world, &acts).await;
+    // It has the database, which must be there until the end.
+    let mut nemesis = Nemesis { dice, postgres, progress: &progress, steps };
+    nemesis.act(&mut world, &acts).await;
 
     let mut done = Vec::new();
     for writer in writers {
