@@ -130,7 +130,7 @@ impl Listener {
         if self.copies.iter().zip(truth.iter()).all(|(copy, truth)| copy.is(truth)) {
             return true;
         }
-        if since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(30) {
+        if since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(120) {
             let lacking = self.copies.iter().zip(truth.iter()).map(|(copy, truth)| {
                 format!("at {} of {}, {:?} of {:?}", copy.position(), truth.last_change, copy.marks, truth.marks)
             });
