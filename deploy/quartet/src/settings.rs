@@ -151,6 +151,8 @@ const TRIAL_DEFAULTS: &[(&str, &str)] = &[
     ("identity_failed_accounts_per_network", "0"),
     ("messaging_sends_per_minute", "0"),
     ("messaging_starts_per_minute", "0"),
+    ("messaging_acts_per_minute", "0"),
+    ("messaging_searches_per_minute", "0"),
     ("gateway_connections_per_address", "10000"),
     ("gateway_mails_per_minute", "1000000"),
     ("gateway_calls_per_address", "8192"),

@@ -49,6 +49,27 @@ pub struct Config {
     )]
     pub starts_per_minute: u32,
 
+    /// How many reactions, edits, deletions, renamings, changes of roles and removals of people an account may make in a minute, all together; 0
+    /// for any number
+    #[arg(
+        id = "messaging_acts_per_minute",
+        long = "messaging-acts-per-minute",
+        env = "QUARTET_MESSAGING_ACTS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 120
+    )]
+    pub acts_per_minute: u32,
+
+    /// How many searches an account may make in a minute; 0 for any number
+    #[arg(
+        id = "messaging_searches_per_minute",
+        long = "messaging-searches-per-minute",
+        env = "QUARTET_MESSAGING_SEARCHES_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 60
+    )]
+    pub searches_per_minute: u32,
+
     /// For how long a message can be edited by who wrote it; 0 for ever
     #[arg(
         id = "messaging_edit_hours",

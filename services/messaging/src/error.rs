@@ -30,6 +30,8 @@ pub enum Error {
     ParticipantLimit(i32),
     PinLimit(i32),
     ReactionLimit(i32),
+    /// Of one account.
+    OwnReactionLimit(i32),
     DeviceLimit(i32),
     LastOwner,
     MessageDeleted,
@@ -84,6 +86,9 @@ fn failure(error: Error) -> Failure {
         Error::ParticipantLimit(limit) => limited(Reason::ParticipantLimitReached, "participants a group has", limit),
         Error::PinLimit(limit) => limited(Reason::PinLimitReached, "conversations that are pinned", limit),
         Error::ReactionLimit(limit) => limited(Reason::ReactionLimitReached, "different reactions to a message", limit),
+        Error::OwnReactionLimit(limit) => {
+            limited(Reason::ReactionLimitReached, "different reactions of one account to a message", limit)
+        }
         Error::DeviceLimit(limit) => limited(Reason::DeviceLimitReached, "devices an account has", limit),
         Error::LastOwner => precondition(Reason::LastOwner, "a group keeps an owner: make somebody else one first"),
         Error::MessageDeleted => precondition(Reason::MessageDeleted, "the message was deleted"),

@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod conversation;
 mod error;
+mod few;
 mod given;
 mod live;
 mod message;

@@ -21,11 +21,19 @@ pub struct Rates {
     throttle: Throttle,
     sends: u32,
     starts: u32,
+    acts: u32,
+    searches: u32,
 }
 
 impl Rates {
     pub fn new(throttle: Throttle, config: &Config) -> Rates {
-        Rates { throttle, sends: config.sends_per_minute, starts: config.starts_per_minute }
+        Rates {
+            throttle,
+            sends: config.sends_per_minute,
+            starts: config.starts_per_minute,
+            acts: config.acts_per_minute,
+            searches: config.searches_per_minute,
+        }
     }
 
     /// Counts a message.
@@ -36,6 +44,15 @@ impl Rates {
     /// Counts a conversation that is started, or people who are added to one: both look people up.
     pub async fn start(&self, account: Id) -> Result<(), Error> {
         self.take("start", account, self.starts).await
+    }
+
+    /// Counts what changes something for all in a conversation and is no message: reactions, edits, names, roles, who goes.
+    pub async fn act(&self, account: Id) -> Result<(), Error> {
+        self.take("act", account, self.acts).await
+    }
+
+    pub async fn search(&self, account: Id) -> Result<(), Error> {
+        self.take("search", account, self.searches).await
     }
 
     pub async fn typing(&self, account: Id) -> Result<(), Error> {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// How many different ones a message has.
 pub const DIFFERENT: usize = 20;
+/// How many of them are one account's: nobody takes up all of them.
+pub const OWN: usize = 3;
 /// How many of those who have one are named.
 pub const NAMED: usize = 10;
 /// The longest, in characters.

@@ -10,6 +10,8 @@ diesel::table! {
         participant_count -> Integer,
         last_seq -> BigInt,
         last_change -> BigInt,
+        /// From which on changes are kept.
+        first_change -> BigInt,
         version -> BigInt,
         create_time -> Timestamp,
         activity_time -> Timestamp,

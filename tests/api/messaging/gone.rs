@@ -43,6 +43,7 @@ async fn all_writes(left: &Left) -> Vec<(&'static str, Refusal)> {
         seq: 2,
         emoji: "wow".to_owned(),
         present,
+        ..Default::default()
     };
     vec![
         ("send", refusal(messages.send_message(text(&left.id, "Are you there?")).await)),

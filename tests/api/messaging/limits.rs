@@ -1,30 +1,17 @@
 //! S-49: how much there may be of everything, and that no number of requests at once gets beyond it.
 
-use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, SqliteConnection};
 use futures_util::future::join_all;
 
 use super::meet::{direct, get, group, known, named, start, starting};
 use super::participant::{add, leave};
+use super::rows;
 use super::talk::{say, send, text};
 use crate::harness::prelude::*;
 
 /// Has an account take part in so many conversations, as far as they are counted.
 async fn set_count(world: &World, person: &Person, count: usize) {
-    let id = person.account_id.replace('-', "");
-    let sql = |id: String| format!("update usage set conversation_count = {count} where account_id = {id}");
-    match world.fleet() {
-        Some(fleet) => {
-            let database = fleet.grounds.identity_database.replace("identity", "messaging");
-            fleet.grounds.postgres.run(&database, &sql(format!("'\\x{id}'"))).await;
-        }
-        None => {
-            let path = world.data().unwrap().join("messaging.db");
-            let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-            store.batch_execute("pragma busy_timeout = 5000").unwrap();
-            store.batch_execute(&sql(format!("x'{id}'"))).unwrap();
-        }
-    }
+    let sql = |id: &str| format!("update usage set conversation_count = {count} where account_id = {id}");
+    rows::run(world, &person.account_id, sql).await;
 }
 
 #[tokio::test]

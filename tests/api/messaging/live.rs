@@ -84,6 +84,7 @@ fn kind(change: &Change) -> &'static str {
         Some(What::Left(_)) => "left",
         Some(What::RoleChanged(_)) => "role",
         Some(What::Renamed(_)) => "renamed",
+        Some(What::Reacted(_)) => "reacted",
         None => "hidden",
     }
 }

@@ -1,5 +1,6 @@
 //! Conversations, and what is said in them.
 
+mod act;
 mod connect;
 mod contact;
 mod conversation;
@@ -10,6 +11,7 @@ mod erasure;
 mod gone;
 mod history;
 mod history_page;
+mod kept;
 mod killed;
 mod limits;
 mod line;
@@ -27,6 +29,7 @@ mod race;
 mod reaction;
 mod receipt;
 mod retention;
+mod rows;
 mod search;
 mod send_race;
 mod silent;

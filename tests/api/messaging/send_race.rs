@@ -82,13 +82,13 @@ async fn g5_reactions_that_race_are_all_counted() {
     let sent = say(&world, &ada, &id, "React").await;
     let people = [&ada, &bob, &eve];
     let react = async |number: usize| {
-        let (conversation_id, emoji) = (id.clone(), format!("e{}", number % 5));
-        let asked = SetReactionRequest { conversation_id, seq: sent.seq, emoji, present: true };
-        people[number / 5].messages(&world).set_reaction(asked).await.unwrap();
+        let (conversation_id, emoji) = (id.clone(), format!("e{}", number % 3));
+        let asked = SetReactionRequest { conversation_id, seq: sent.seq, emoji, present: true, ..Default::default() };
+        people[number / 3].messages(&world).set_reaction(asked).await.unwrap();
     };
-    join_all((0..15).map(react)).await;
+    join_all((0..9).map(react)).await;
     let seen = talk::get(&world, &bob, &id, sent.seq).await.unwrap().message.unwrap();
     let counts: Vec<(i32, usize)> =
         seen.reactions.iter().map(|reaction| (reaction.count, reaction.account_ids.len())).collect();
-    assert_eq!(counts, [(3, 3); 5]);
+    assert_eq!(counts, [(3, 3); 3]);
 }

@@ -98,6 +98,7 @@ impl ConversationService for ConversationApi {
         let name = fields.take("conversation.name", name(&given.name, NAME));
         let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&given.conversation_id)?;
+        self.rates.act(caller.account_id).await?;
         let changed = self.store.rename(id, caller.account_id, etag::version(&given.etag), &name).await?;
         Ok(Response::new(UpdateConversationResponse { conversation: Some(changed.into()) }))
     }

@@ -50,7 +50,7 @@ impl EventService for EventApi {
 
     /// Never called: what is in front of this service answers it, which shares the frames of events between streams.
     async fn subscribe(&self, _: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
-        Ok(Response::new(tokio_stream::empty()))
+        Err(Status::internal("what is in front of this service has let through what it answers itself"))
     }
 
     async fn set_typing(&self, request: Request<SetTypingRequest>) -> Result<Response<SetTypingResponse>, Status> {

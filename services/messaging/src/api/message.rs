@@ -20,6 +20,7 @@ use crate::store::Store;
 use crate::store::edit::Edited;
 use crate::store::message::Span;
 use crate::store::message_view::MessageView;
+use crate::store::reaction::Wanted;
 use crate::store::receipt::Reached;
 use crate::store::search::Search;
 
@@ -103,6 +104,7 @@ impl MessageService for MessageApi {
         let since = (self.edit_hours > 0).then(|| self.store.now() - hours);
         let edited = Edited { body, mentions, seen: etag::version(&seen), since };
         let conversation = ask::conversation(&conversation_id)?;
+        self.rates.act(caller.account_id).await?;
         let view = self.store.edit_message(conversation, seq, caller.account_id, &edited).await?;
         Ok(Response::new(EditMessageResponse { message: Some(view.into()) }))
     }
@@ -114,6 +116,7 @@ impl MessageService for MessageApi {
         let caller = Caller::of(&request)?;
         let DeleteMessageRequest { conversation_id, seq } = request.into_inner();
         let conversation = ask::conversation(&conversation_id)?;
+        self.rates.act(caller.account_id).await?;
         let view = self.store.delete_message(conversation, seq, caller.account_id).await?;
         Ok(Response::new(DeleteMessageResponse { message: Some(view.into()) }))
     }
@@ -130,12 +133,18 @@ impl MessageService for MessageApi {
         request: Request<SetReactionRequest>,
     ) -> Result<Response<SetReactionResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let SetReactionRequest { conversation_id, seq, emoji, present } = request.into_inner();
+        let SetReactionRequest { conversation_id, seq, emoji, present, account_id } = request.into_inner();
+        let of = if account_id.is_empty() { caller.account_id } else { ask::account(&account_id) };
         let mut fields = Fields::default();
         let emoji = fields.take("emoji", self::emoji(emoji));
-        let Some(emoji) = emoji else { return Err(Error::from(fields).into()) };
+        if present && of != caller.account_id {
+            fields.refuse("account_id", "must be empty, or the caller's, where `present` is set");
+        }
+        let (Some(emoji), true) = (emoji, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let conversation = ask::conversation(&conversation_id)?;
-        let view = self.store.set_reaction(conversation, seq, caller.account_id, &emoji, present).await?;
+        self.rates.act(caller.account_id).await?;
+        let wanted = Wanted { seq, of, emoji: &emoji, present };
+        let view = self.store.set_reaction(conversation, caller.account_id, &wanted).await?;
         Ok(Response::new(SetReactionResponse { message: Some(view.into()) }))
     }
 
@@ -154,6 +163,7 @@ impl MessageService for MessageApi {
             return Err(Error::from(fields).into());
         };
         let wanted = (!conversation_id.is_empty()).then(|| ask::conversation(&conversation_id));
+        self.rates.search(caller.account_id).await?;
         let search = Search { query, conversation: wanted.transpose()?, before, size };
         let mut views = self.store.search_messages(caller.account_id, &search).await?;
         let token = |view: &MessageView| page::encode(&(&place, view.row.id.to_string()));
@@ -166,7 +176,7 @@ impl MessageService for MessageApi {
 
     /// Never called: what is in front of this service answers it, which shares the frames of events between streams.
     async fn connect(&self, _: Request<Streaming<ConnectRequest>>) -> Result<Response<Self::ConnectStream>, Status> {
-        Ok(Response::new(tokio_stream::empty()))
+        Err(Status::internal("what is in front of this service has let through what it answers itself"))
     }
 }
 

@@ -70,6 +70,7 @@ impl ParticipantService for ParticipantApi {
         let caller = Caller::of(&request)?;
         let RemoveParticipantRequest { conversation_id, account_id } = request.into_inner();
         let id = ask::conversation(&conversation_id)?;
+        self.rates.act(caller.account_id).await?;
         self.store.remove_participant(id, caller.account_id, ask::account(&account_id)).await?;
         Ok(Response::new(RemoveParticipantResponse {}))
     }
@@ -84,6 +85,7 @@ impl ParticipantService for ParticipantApi {
         let role = fields.take("role", Role::given(role));
         let Some(role) = role else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&conversation_id)?;
+        self.rates.act(caller.account_id).await?;
         self.store.set_role(id, caller.account_id, ask::account(&account_id), role).await?;
         Ok(Response::new(SetParticipantRoleResponse {}))
     }
@@ -94,6 +96,7 @@ impl ParticipantService for ParticipantApi {
     ) -> Result<Response<LeaveConversationResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = ask::conversation(&request.into_inner().conversation_id)?;
+        self.rates.act(caller.account_id).await?;
         self.store.leave(id, caller.account_id, Role::Member).await?;
         Ok(Response::new(LeaveConversationResponse {}))
     }

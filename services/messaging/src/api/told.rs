@@ -5,8 +5,8 @@ use quartet_chassis::etag;
 use quartet_chassis::id::Id;
 use quartet_proto::messaging::v1::change::What;
 use quartet_proto::messaging::v1::{
-    Attachment, Change, Edit, Message, MessageStatus, Participant, ParticipantRole, Participants, Reaction, Renamed,
-    attachment,
+    Attachment, Change, Edit, Message, MessageStatus, Participant, ParticipantRole, Participants, Reacted, Reaction,
+    Renamed, attachment,
 };
 
 use crate::conversation::Role;
@@ -19,7 +19,7 @@ use crate::store::told::{Person, Told};
 /// A change as somebody sees it who sees messages with higher numbers than `hidden_seq`.
 pub fn own(told: &Told, viewer: Id, hidden_seq: i64) -> Change {
     if told.is_hidden(hidden_seq) {
-        return Change { what: None, ..Change::from(told) };
+        return blank(told);
     }
     let mut change = Change::from(told);
     let Some((sender, client_message_id)) = told.sender() else { return change };
@@ -31,6 +31,12 @@ pub fn own(told: &Told, viewer: Id, hidden_seq: i64) -> Change {
     change
 }
 
+/// A change of which only the number is told.
+pub fn blank(told: &Told) -> Change {
+    let conversation_id = told.row.conversation_id.to_string();
+    Change { conversation_id, change_seq: told.row.number, ..Default::default() }
+}
+
 /// A change as everybody sees it from whom nothing is hidden.
 impl From<&Told> for Change {
     fn from(told: &Told) -> Change {
@@ -40,6 +46,7 @@ impl From<&Told> for Change {
         let what = match row.kind.as_str() {
             "SENT" => message().map(What::Sent),
             "UPDATED" => message().map(What::Updated),
+            "REACTED" => told.reactions.as_ref().map(|reactions| What::Reacted(reacted(row.seq, reactions))),
             "DELETED" => message().map(What::Deleted),
             "JOINED" => Some(What::Joined(participants())),
             "LEFT" => Some(What::Left(participants())),
@@ -81,7 +88,6 @@ impl From<MessageView> for Message {
     fn from(view: MessageView) -> Message {
         let MessageView { row, own } = view;
         let Extras { attachments, mentions } = Extras::stored(&row.extras);
-        let reactions = Reactions::stored(&row.reactions);
         Message {
             message_id: row.id.to_string(),
             conversation_id: row.conversation_id.to_string(),
@@ -91,7 +97,7 @@ impl From<MessageView> for Message {
             attachments: attachments.into_iter().map(Attachment::from).collect(),
             reply_to_seq: row.reply_to_seq,
             mentioned_account_ids: mentions,
-            reactions: reactions.0.into_iter().map(Reaction::from).collect(),
+            reactions: reactions(&row.reactions),
             deleted: row.is_deleted,
             client_message_id: own.map(|_| row.client_message_id).unwrap_or_default(),
             status: own.map_or(MessageStatus::Unspecified, MessageStatus::from).into(),
@@ -100,6 +106,14 @@ impl From<MessageView> for Message {
             edit_time: row.edit_time.map(timestamp),
         }
     }
+}
+
+fn reacted(seq: i64, stored: &str) -> Reacted {
+    Reacted { seq, reactions: reactions(stored) }
+}
+
+fn reactions(stored: &str) -> Vec<Reaction> {
+    Reactions::stored(stored).0.into_iter().map(Reaction::from).collect()
 }
 
 impl From<Status> for MessageStatus {

@@ -65,7 +65,7 @@ fn sent(number: i64, sender: Id) -> Told {
 
 fn left(number: i64, who: Id) -> Told {
     let person = Person { account_id: who, account: None, role: String::new(), part: None };
-    Told { row: row(number, "LEFT", 0), message: None, people: vec![person] }
+    Told { row: row(number, "LEFT", 0), message: None, reactions: None, people: vec![person] }
 }
 
 fn item(told: Told) -> Item {

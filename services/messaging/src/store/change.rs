@@ -12,13 +12,20 @@ use quartet_chassis::on;
 use super::told::{self, Told};
 use crate::schema::{change, conversation, member};
 
+/// How many changes of a conversation are kept; who has missed more takes it anew.
+const KEPT: i64 = 200_000;
+/// Each time that so many have come, those that are too many go, at most twice as many.
+const BATCH: i64 = 256;
+
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// The message with this number was sent, …
     Sent(i64),
-    /// … or edited, or reacted to, …
+    /// … or edited, …
     Updated(i64),
+    /// … or reacted to, …
+    Reacted(i64),
     /// … or deleted.
     Deleted(i64),
     Joined(Vec<Id>),
@@ -102,6 +109,9 @@ pub async fn write(
 ) -> Result<ChangeRow, DbError> {
     let row = what.row(conversation_id, number, by, now);
     on!(conn, |db| diesel::insert_into(change::table).values(&row).execute(db).await)?;
+    if number % BATCH == 0 {
+        forget(conn, conversation_id, number - KEPT, 2 * BATCH).await?;
+    }
     let people = what.people();
     if people.is_empty() {
         return Ok(row);
@@ -121,13 +131,37 @@ pub async fn write(
     Ok(row)
 }
 
+/// Removes the first changes of a conversation that the transaction holds, below a number, and at most so many; whether there were some.
+async fn forget(conn: &mut Conn, conversation: Id, below: i64, most: i64) -> Result<bool, DbError> {
+    let first = conversation::table.find(conversation).select(conversation::first_change);
+    let first: Option<i64> = on!(conn, |db| first.first(db).await.optional())?;
+    let Some(first) = first.filter(|first| *first < below) else { return Ok(false) };
+    let below = below.min(first + most);
+    let these = change::table.filter(change::conversation_id.eq(conversation)).filter(change::number.lt(below));
+    on!(conn, |db| diesel::delete(these).execute(db).await)?;
+    let kept = diesel::update(conversation::table.find(conversation)).set(conversation::first_change.eq(below));
+    on!(conn, |db| kept.execute(db).await)?;
+    Ok(true)
+}
+
+/// Removes some of the first changes of a conversation that the transaction holds, which were made before a time, and at most so many; whether
+/// there were some.
+pub async fn forget_older(conn: &mut Conn, conversation: Id, before: Time, most: i64) -> Result<bool, DbError> {
+    let first = change::table.filter(change::conversation_id.eq(conversation)).order(change::number);
+    let first = first.select((change::number, change::create_time)).limit(most);
+    let first: Vec<(i64, Time)> = on!(conn, |db| first.load(db).await)?;
+    // The clocks of instances differ, but what is before an old one is old.
+    let Some((last, _)) = first.iter().rev().find(|(_, time)| *time < before) else { return Ok(false) };
+    forget(conn, conversation, last + 1, most).await
+}
+
 impl What {
     /// Whom it is about, as far as they are somebody.
     fn people(&self) -> Vec<Id> {
         match self {
             What::Joined(ids) | What::Left(ids) => ids.iter().copied().filter(|id| *id != Id::NIL).collect(),
             What::RoleChanged(id, _) => vec![*id],
-            What::Sent(_) | What::Updated(_) | What::Deleted(_) | What::Renamed(_) => Vec::new(),
+            What::Sent(_) | What::Updated(_) | What::Reacted(_) | What::Deleted(_) | What::Renamed(_) => Vec::new(),
         }
     }
 
@@ -136,6 +170,7 @@ impl What {
         let (kind, seq, subject) = match self {
             What::Sent(seq) => ("SENT", *seq, String::new()),
             What::Updated(seq) => ("UPDATED", *seq, String::new()),
+            What::Reacted(seq) => ("REACTED", *seq, String::new()),
             What::Deleted(seq) => ("DELETED", *seq, String::new()),
             What::Joined(ids) => ("JOINED", 0, list(ids)),
             What::Left(ids) => ("LEFT", 0, list(ids)),
@@ -153,6 +188,7 @@ impl ChangeRow {
         let what = match self.kind.as_str() {
             "SENT" => What::Sent(self.seq),
             "UPDATED" => What::Updated(self.seq),
+            "REACTED" => What::Reacted(self.seq),
             "DELETED" => What::Deleted(self.seq),
             "JOINED" => What::Joined(self.accounts()),
             "LEFT" => What::Left(self.accounts()),
@@ -195,6 +231,7 @@ mod tests {
         let all = [
             What::Sent(1),
             What::Updated(2),
+            What::Reacted(2),
             What::Deleted(3),
             What::Joined(vec![one, other]),
             What::Left(vec![one, Id::NIL]),

@@ -33,6 +33,8 @@ pub struct ConversationRow {
     pub participant_count: i32,
     pub last_seq: i64,
     pub last_change: i64,
+    /// From which on changes are kept.
+    pub first_change: i64,
     pub version: i64,
     pub create_time: Time,
     pub activity_time: Time,
@@ -131,7 +133,7 @@ impl Store {
 
     /// Gives a group another name, or none.
     pub async fn rename(&self, id: Id, caller: Id, seen: Option<i64>, name: &str) -> Result<ConversationView, Error> {
-        let turn = self.turn(id).await?;
+        let turn = self.turn(id, caller).await?;
         let now = self.now();
         let (view, number) = self
             .db
@@ -198,6 +200,7 @@ fn new(id: Id, kind: Kind, participant_count: i32, now: Time) -> ConversationRow
         participant_count,
         last_seq: 0,
         last_change: 0,
+        first_change: 1,
         version: 1,
         create_time: now,
         activity_time: now,

@@ -52,7 +52,7 @@ impl Store {
         caller: Id,
         edited: &Edited,
     ) -> Result<MessageView, Error> {
-        let turn = self.turn(conversation).await?;
+        let turn = self.turn(conversation, caller).await?;
         let now = self.now();
         let (view, change) = self
             .db

@@ -127,7 +127,7 @@ async fn take_reactions_off(conn: &mut Conn, id: Id, now: Time, removed: &mut Re
         lock(conn, conversation_id).await?;
         for seq in seqs {
             reaction::take_off(conn, conversation_id, seq, id).await?;
-            change::note(conn, conversation_id, None, &What::Updated(seq), now).await?;
+            change::note(conn, conversation_id, None, &What::Reacted(seq), now).await?;
         }
     }
     Ok(again)

@@ -1,9 +1,7 @@
 //! Messages: how they come into a conversation, who sees them, and how they go.
 
-use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
@@ -11,7 +9,7 @@ use quartet_chassis::on;
 
 use super::change::{self, ChangeRow, Place, What};
 use super::conversation::not_found;
-use super::member::{MemberRow, held, member_in};
+use super::member::{MemberRow, by_id, held, member_in};
 use super::message_view::{MessageRow, MessageView, seen};
 use super::told::Told;
 use super::{Store, mention, search};
@@ -33,7 +31,7 @@ pub struct Span {
 impl Store {
     /// Stores a message, or answers what was stored when it came first.
     pub async fn send_message(&self, conversation: Id, sender: Id, new: &New) -> Result<MessageView, Error> {
-        let turn = self.turn(conversation).await?;
+        let turn = self.turn(conversation, sender).await?;
         let row = self.new_message(conversation, sender, new);
         let sent = self.db.transaction(async |conn| {
             let sent = insert(conn, row.clone(), new, sender).await?;
@@ -91,10 +89,17 @@ impl Store {
                     let undone = "what came first was not committed".to_owned();
                     return Err(DbError::Unavailable(undone).into());
                 };
-                if first.request_hash != again.request_hash {
+                // Of a message that was deleted nothing is known that could be compared.
+                if !first.request_hash.is_empty() && first.request_hash != again.request_hash {
                     let mut fields = Fields::default();
                     fields.refuse("client_message_id", "was used for another message");
                     return Err(fields.into());
+                }
+                let own = by_id(conn, first.conversation_id, sender).await?;
+                if own.is_none_or(|own| first.seq <= own.hidden_seq()) {
+                    // They see no more of it than what they have said.
+                    let row = MessageRow { reactions: String::new(), ..first };
+                    return Ok(MessageView::sent(row));
                 }
                 one(conn, sender, first).await.map_err(Error::from)
             })
@@ -128,7 +133,7 @@ impl Store {
 
     /// Takes a message's content away for everybody. What is gone already stays so.
     pub async fn delete_message(&self, conversation: Id, seq: i64, caller: Id) -> Result<MessageView, Error> {
-        let turn = self.turn(conversation).await?;
+        let turn = self.turn(conversation, caller).await?;
         let now = self.now();
         let (view, change) = self
             .db
@@ -226,6 +231,8 @@ pub async fn of(conn: &mut Conn, own: &MemberRow, seq: i64) -> Result<MessageRow
 pub async fn bury(conn: &mut Conn, conversation: Id, seqs: &[i64]) -> Result<(), DbError> {
     drop_parts(conn, conversation, seqs).await?;
     let set = (
+        // By what was asked for it could be tried out what it said.
+        message::request_hash.eq(Vec::new()),
         message::body.eq(""),
         message::extras.eq(""),
         message::reactions.eq(""),
@@ -240,7 +247,7 @@ pub async fn bury(conn: &mut Conn, conversation: Id, seqs: &[i64]) -> Result<(),
     search::forget(conn, &buried).await
 }
 
-/// Removes for good the first messages of a conversation that the transaction holds, up to a number, and at most so many; how many there were.
+/// Removes for good the first messages of a conversation that the transaction holds, up to a number, and at most so many; how many it found.
 pub async fn remove(conn: &mut Conn, conversation: Id, up_to: i64, most: i64) -> Result<usize, DbError> {
     let first = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.le(up_to));
     let first = first.order(message::seq).limit(most).select(message::seq);
@@ -248,7 +255,8 @@ pub async fn remove(conn: &mut Conn, conversation: Id, up_to: i64, most: i64) ->
     drop_parts(conn, conversation, &seqs).await?;
     // What the search has of them goes with the rows.
     let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(&seqs));
-    on!(conn, |db| diesel::delete(these).execute(db).await)
+    on!(conn, |db| diesel::delete(these).execute(db).await)?;
+    Ok(seqs.len())
 }
 
 /// Removes reactions, mentions and earlier texts.
@@ -262,36 +270,4 @@ async fn drop_parts(conn: &mut Conn, conversation: Id, seqs: &[i64]) -> Result<(
     let reactions =
         reaction::table.filter(reaction::conversation_id.eq(conversation)).filter(reaction::seq.eq_any(seqs));
     on!(conn, |db| diesel::delete(reactions).execute(db).await).map(drop)
-}
-
-impl Store {
-    /// Removes some messages that were sent before a time, for everybody, of a conversation in which one was sent even longer before; false when
-    /// there is none.
-    pub async fn expire_messages(&self, before: Time, slack: TimeDelta, most: i64) -> Result<bool, DbError> {
-        let Some((conversation, seq)) = self.oldest(before - slack).await? else { return Ok(false) };
-        self.db
-            .transaction(async |conn| {
-                if super::conversation::lock(conn, conversation).await?.is_none() {
-                    return Ok(());
-                }
-                let first = message::table.filter(message::conversation_id.eq(conversation)).order(message::seq);
-                let first = first.select((message::seq, message::send_time)).limit(most);
-                let first: Vec<(i64, Time)> = on!(conn, |db| first.load(db).await)?;
-                // The clocks of instances differ, but what is before an old message is old.
-                let last = first.iter().rev().find(|(_, time)| *time < before).map_or(seq, |(seq, _)| *seq);
-                let behind = member::table.filter(member::conversation_id.eq(conversation));
-                let behind = diesel::update(behind.filter(member::cleared_seq.lt(last)));
-                on!(conn, |db| behind.set(member::cleared_seq.eq(last)).execute(db).await)?;
-                remove(conn, conversation, last, most).await.map(drop)
-            })
-            .await?;
-        Ok(true)
-    }
-
-    async fn oldest(&self, before: Time) -> Result<Option<(Id, i64)>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let oldest = message::table.filter(message::send_time.lt(before)).order(message::send_time);
-        let oldest = oldest.select((message::conversation_id, message::seq));
-        on!(conn, |db| oldest.first(db).await.optional())
-    }
 }

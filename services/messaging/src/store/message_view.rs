@@ -121,6 +121,22 @@ pub async fn by_seq(
     Ok(rows.into_iter().map(|row| (row.seq, MessageView::shared(row))).collect())
 }
 
+/// The reactions to messages of a conversation, by the messages' numbers.
+pub async fn reactions_by_seq(
+    conn: &mut Conn,
+    conversation: Id,
+    seqs: &BTreeSet<i64>,
+) -> Result<HashMap<i64, String>, DbError> {
+    if seqs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let seqs: Vec<i64> = seqs.iter().copied().collect();
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(&seqs));
+    let these = these.select((message::seq, message::reactions));
+    let rows: Vec<(i64, String)> = on!(conn, |db| these.load(db).await)?;
+    Ok(rows.into_iter().collect())
+}
+
 /// The last message of each of some conversations, as somebody sees it who sees it.
 pub async fn last_of(conn: &mut Conn, viewer: Id, conversations: &[Id]) -> Result<HashMap<Id, MessageView>, DbError> {
     let last = message::table

@@ -19,6 +19,7 @@ pub mod push;
 pub mod reaction;
 pub mod receipt;
 mod removal;
+mod retention;
 pub mod search;
 pub mod told;
 pub mod usage;
@@ -29,9 +30,10 @@ use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
 use quartet_chassis::id::Id;
 use quartet_chassis::outbox::Outbox;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::error::Error;
+use crate::few::Few;
 use crate::live::Hub;
 use crate::turns::{Turn, Turns};
 
@@ -47,11 +49,23 @@ pub struct Store {
     /// Where jobs for pushes are left; none where nothing can be pushed.
     pub pushes: Option<Outbox>,
     turns: Turns,
+    /// Who searches, and how many do.
+    searchers: Few,
+    searches: Arc<Semaphore>,
 }
 
 impl Store {
     pub fn new(db: Db, clock: Clock, hub: Hub) -> Store {
-        Store { db, clock, hub, unindexed: Arc::default(), pushes: None, turns: Turns::default() }
+        Store {
+            db,
+            clock,
+            hub,
+            unindexed: Arc::default(),
+            pushes: None,
+            turns: Turns::default(),
+            searchers: Few::new(search::OF_ONE),
+            searches: Arc::new(Semaphore::new(search::AT_ONCE)),
+        }
     }
 
     /// The same with a place for pushes.
@@ -64,9 +78,19 @@ impl Store {
         self.clock.now()
     }
 
-    /// Waits until it is the caller's turn to write into a conversation, before a connection is taken. SQLite has a queue of its own.
-    async fn turn(&self, conversation: Id) -> Result<Option<Turn>, Error> {
-        if self.db.is_sqlite() { Ok(None) } else { self.turns.wait(conversation).await.map(Some) }
+    /// Waits until it is the caller's turn to write into a conversation, before a connection is taken. Who takes no part waits for none: they
+    /// would stand before those who do. SQLite has a queue of its own.
+    async fn turn(&self, conversation: Id, caller: Id) -> Result<Option<Turn>, Error> {
+        if self.db.is_sqlite() {
+            return Ok(None);
+        }
+        if let Some(turn) = self.turns.free(conversation) {
+            return Ok(Some(turn));
+        }
+        if !self.takes_part(conversation, caller).await? {
+            return Err(conversation::not_found(conversation));
+        }
+        self.turns.wait(conversation, caller).await.map(Some)
     }
 
     pub fn new_id(&self) -> Id {

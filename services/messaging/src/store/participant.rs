@@ -61,7 +61,7 @@ impl Store {
         persons: &[Person],
         limit: i32,
     ) -> Result<(ConversationView, usize), Error> {
-        let turn = self.turn(id).await?;
+        let turn = self.turn(id, caller).await?;
         let now = self.now();
         let (view, came) = self
             .db
@@ -91,7 +91,7 @@ impl Store {
         if caller == account {
             return self.leave(id, caller, Role::Owner).await;
         }
-        let turn = self.turn(id).await?;
+        let turn = self.turn(id, caller).await?;
         let now = self.now();
         let number = self
             .db
@@ -113,7 +113,7 @@ impl Store {
 
     /// Leaves a group. `least` is what one has to be.
     pub async fn leave(&self, id: Id, caller: Id, least: Role) -> Result<(), Error> {
-        let turn = self.turn(id).await?;
+        let turn = self.turn(id, caller).await?;
         let now = self.now();
         let number = self
             .db
@@ -139,7 +139,7 @@ impl Store {
 
     /// Makes somebody an owner, or no longer.
     pub async fn set_role(&self, id: Id, caller: Id, account: Id, role: Role) -> Result<(), Error> {
-        let turn = self.turn(id).await?;
+        let turn = self.turn(id, caller).await?;
         let now = self.now();
         let number = self
             .db

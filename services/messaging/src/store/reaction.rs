@@ -12,61 +12,77 @@ use super::change::{self, What};
 use super::member::held;
 use super::message::{of, one};
 use super::message_view::MessageView;
-use crate::conversation::is_heard;
+use super::told::Told;
+use crate::conversation::{Kind, Role, is_heard};
 use crate::error::Error;
-use crate::reaction::{DIFFERENT, NAMED, Reactions};
+use crate::reaction::{DIFFERENT, NAMED, OWN, Reactions};
 use crate::schema::{message, reaction};
 
+/// A reaction that is to be there, or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The message's number.
+    pub seq: i64,
+    /// Whose.
+    pub of: Id,
+    pub emoji: &'a str,
+    pub present: bool,
+}
+
 impl Store {
-    /// Adds a reaction of the caller's to a message, or takes it away. What is so already stays so.
-    pub async fn set_reaction(
-        &self,
-        conversation: Id,
-        seq: i64,
-        caller: Id,
-        emoji: &str,
-        present: bool,
-    ) -> Result<MessageView, Error> {
-        let turn = self.turn(conversation).await?;
+    /// Adds a reaction to a message, or takes it away. What is so already stays so.
+    pub async fn set_reaction(&self, conversation: Id, caller: Id, wanted: &Wanted<'_>) -> Result<MessageView, Error> {
+        let turn = self.turn(conversation, caller).await?;
         let now = self.now();
         let (view, change) = self
             .db
             .transaction(async |conn| {
                 let (place, own) = held(conn, conversation, caller).await?;
                 is_heard(place.kind(), place.participant_count)?;
-                let mut row = of(conn, &own, seq).await?;
+                let mut row = of(conn, &own, wanted.seq).await?;
+                if wanted.of != caller && (place.kind() != Kind::Group || own.role() != Role::Owner) {
+                    return Err(Error::RightMissing);
+                }
                 if row.is_deleted {
                     return Err(Error::MessageDeleted);
                 }
                 let mut reactions = Reactions::stored(&row.reactions);
-                let place = (conversation, seq);
-                let changed = if present {
-                    add(conn, place, caller, emoji, &mut reactions, now).await?
-                } else {
-                    take(conn, place, caller, emoji, &mut reactions).await?
-                };
-                if !changed {
+                if !set(conn, conversation, wanted, &mut reactions, now).await? {
                     return Ok((one(conn, caller, row).await?, None));
                 }
                 row.reactions = reactions.text();
-                write(conn, place, &row.reactions).await?;
-                let change = change::note(conn, conversation, Some(caller), &What::Updated(seq), now).await?;
+                write(conn, (conversation, wanted.seq), &row.reactions).await?;
+                let what = What::Reacted(wanted.seq);
+                let change = change::note(conn, conversation, Some(caller), &what, now).await?;
                 Ok((one(conn, caller, row).await?, Some(change)))
             })
             .await?;
         drop(turn);
-        self.tell(change, &view);
+        if let Some(change) = change {
+            self.hub.publish(Told::of_reactions(change, view.row.reactions.clone()));
+        }
         Ok(view)
+    }
+}
+
+async fn set(
+    conn: &mut Conn,
+    conversation: Id,
+    wanted: &Wanted<'_>,
+    reactions: &mut Reactions,
+    now: Time,
+) -> Result<bool, Error> {
+    let place = (conversation, wanted.seq);
+    if wanted.present {
+        add(conn, place, wanted.of, wanted.emoji, reactions, now).await
+    } else {
+        take(conn, place, wanted.of, wanted.emoji, reactions).await.map_err(Error::from)
     }
 }
 
 /// Takes all reactions of somebody off a message in a conversation that the transaction holds; how many there were.
 pub async fn take_off(conn: &mut Conn, conversation: Id, seq: i64, account: Id) -> Result<usize, DbError> {
-    let own = reaction::table
-        .filter(reaction::conversation_id.eq(conversation))
-        .filter(reaction::seq.eq(seq))
-        .filter(reaction::account_id.eq(account));
-    let own: Vec<String> = on!(conn, |db| own.select(reaction::emoji).load(db).await)?;
+    let own = those_of(conn, (conversation, seq), account).await?;
     let text = message::table.find((conversation, seq)).select(message::reactions);
     let text: Option<String> = on!(conn, |db| text.first(db).await.optional())?;
     let mut reactions = Reactions::stored(&text.unwrap_or_default());
@@ -85,6 +101,13 @@ async fn add(
     reactions: &mut Reactions,
     now: Time,
 ) -> Result<bool, Error> {
+    let own = those_of(conn, (conversation, seq), account).await?;
+    if own.iter().any(|known| known == emoji) {
+        return Ok(false);
+    }
+    if own.len() >= OWN {
+        return Err(Error::OwnReactionLimit(i32::try_from(OWN).unwrap_or(i32::MAX)));
+    }
     if !reactions.has_room_for(emoji) {
         return Err(Error::ReactionLimit(i32::try_from(DIFFERENT).unwrap_or(i32::MAX)));
     }
@@ -95,12 +118,18 @@ async fn add(
         reaction::account_id.eq(account),
         reaction::create_time.eq(now),
     );
-    let insert = diesel::insert_into(reaction::table).values(values).on_conflict_do_nothing();
-    let added: usize = on!(conn, |db| insert.execute(db).await)?;
-    if added > 0 {
-        reactions.add(emoji, account.to_string());
-    }
-    Ok(added > 0)
+    on!(conn, |db| diesel::insert_into(reaction::table).values(values).execute(db).await)?;
+    reactions.add(emoji, account.to_string());
+    Ok(true)
+}
+
+/// How somebody has reacted to a message.
+async fn those_of(conn: &mut Conn, (conversation, seq): (Id, i64), account: Id) -> Result<Vec<String>, DbError> {
+    let own = reaction::table
+        .filter(reaction::conversation_id.eq(conversation))
+        .filter(reaction::seq.eq(seq))
+        .filter(reaction::account_id.eq(account));
+    on!(conn, |db| own.select(reaction::emoji).load(db).await)
 }
 
 async fn take(

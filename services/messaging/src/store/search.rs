@@ -12,11 +12,15 @@ use super::conversation::not_found;
 use super::member::member_in;
 use super::message_view::{MessageRow, MessageView, seen};
 use crate::error::Error;
-use crate::schema::{member, message};
+use crate::schema::{conversation, member, message};
 use crate::search::{self, Query};
 
-/// In how many conversations it is looked by their names in the index. Who takes part in more has what is found in others sorted out.
-const NAMED: i64 = 500;
+/// In how many conversations it is looked: in those where something was said last.
+const PLACES: i64 = 500;
+/// How many searches this process carries out at a time: others want the database's connections, too.
+pub const AT_ONCE: usize = 4;
+/// How many of them may be one account's.
+pub const OF_ONE: usize = 2;
 
 const ON_POSTGRES: &str = "select m.id from message_words w join message m on m.id = w.id \
     join member p on p.conversation_id = m.conversation_id and p.account_id = $1 \
@@ -57,6 +61,9 @@ struct Unindexed {
 impl Store {
     /// Messages that somebody sees and that have the words, the newest first; one more than asked for when others follow.
     pub async fn search_messages(&self, viewer: Id, search: &Search) -> Result<Vec<MessageView>, Error> {
+        let _place = self.searchers.enter(viewer).await;
+        // Before a connection is taken, which others would wait for. Nobody closes it.
+        let _turn = self.searches.acquire().await.ok();
         self.db
             .snapshot(async |conn| {
                 let places = places(conn, viewer, search.conversation).await?;
@@ -65,7 +72,8 @@ impl Store {
                 }
                 let ids = find(conn, viewer, search, &places).await?;
                 let found = message::table.filter(message::id.eq_any(&ids)).order(message::id.desc());
-                let rows: Vec<MessageRow> = on!(conn, |db| found.select(MessageRow::as_select()).load(db).await)?;
+                let mut rows: Vec<MessageRow> = on!(conn, |db| found.select(MessageRow::as_select()).load(db).await)?;
+                rows.retain(|row| search.conversation.is_none_or(|wanted| wanted == row.conversation_id));
                 seen(conn, viewer, rows).await.map_err(Error::from)
             })
             .await
@@ -111,22 +119,26 @@ pub async fn forget(conn: &mut Conn, ids: &[Id]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Where it is looked: the caller's conversations; none when they are too many to be named one by one, which `find` takes as any.
+/// Where it is looked.
 async fn places(conn: &mut Conn, viewer: Id, wanted: Option<Id>) -> Result<Vec<Id>, Error> {
     if let Some(id) = wanted {
         member_in(conn, id, viewer).await?.ok_or_else(|| not_found(id))?;
         return Ok(vec![id]);
     }
-    let own = member::table.filter(member::account_id.eq(viewer)).select(member::conversation_id).limit(NAMED + 1);
+    let own = member::table
+        .inner_join(conversation::table.on(conversation::id.eq(member::conversation_id)))
+        .filter(member::account_id.eq(viewer))
+        .order((conversation::activity_time.desc(), conversation::id.desc()))
+        .limit(PLACES)
+        .select(conversation::id);
     let own: Vec<Id> = on!(conn, |db| own.load(db).await)?;
     Ok(own)
 }
 
 async fn find(conn: &mut Conn, viewer: Id, search: &Search, places: &[Id]) -> Result<Vec<Id>, DbError> {
-    let named = if places.len() as i64 > NAMED { &[] } else { places };
     let (statement, words) = match conn {
-        Conn::Postgres(_) => (ON_POSTGRES, search.query.on_postgres(named)),
-        Conn::Reader(_) | Conn::Writer(_) => (ON_SQLITE, search.query.on_sqlite(named)),
+        Conn::Postgres(_) => (ON_POSTGRES, search.query.on_postgres(places)),
+        Conn::Reader(_) | Conn::Writer(_) => (ON_SQLITE, search.query.on_sqlite(places)),
     };
     let found = diesel::sql_query(statement)
         .bind::<Binary, _>(viewer)
@@ -145,6 +157,9 @@ async fn index(conn: &mut Conn, row: &Unindexed) -> Result<(), DbError> {
         return Ok(());
     }
     let words = search::words(row.conversation_id, &row.body);
+    if words.is_empty() {
+        return Ok(());
+    }
     match conn {
         Conn::Postgres(_) => {
             let words = format!("'{}'", words.join("' '"));

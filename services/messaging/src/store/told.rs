@@ -15,12 +15,17 @@ use super::change::{ChangeRow, What};
 use super::message_view::{self, MessageView};
 use crate::schema::member;
 
+/// The kind of a change of reactions alone.
+pub const REACTED: &str = "REACTED";
+
 /// A change with what is told of it.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub row: ChangeRow,
-    /// The message that it is about, as it is now; none when that is gone.
+    /// The message that it is about, as it is now; none when that is gone, or only its reactions have changed.
     pub message: Option<MessageView>,
+    /// The reactions to it now, where they are what has changed; see [`Reactions`](crate::reaction::Reactions).
+    pub reactions: Option<String>,
     /// Whom it is about, as far as they are known now.
     pub people: Vec<Person>,
 }
@@ -52,7 +57,12 @@ pub struct Part {
 impl Told {
     /// Of a message, which is at hand right after it was written.
     pub fn of(row: ChangeRow, message: MessageView) -> Told {
-        Told { row, message: Some(message), people: Vec::new() }
+        Told { row, message: Some(message), reactions: None, people: Vec::new() }
+    }
+
+    /// Of the reactions to a message.
+    pub fn of_reactions(row: ChangeRow, reactions: String) -> Told {
+        Told { row, message: None, reactions: Some(reactions), people: Vec::new() }
     }
 
     /// Whether somebody who sees messages with higher numbers than this one learns only that there was a change.
@@ -86,8 +96,12 @@ impl Told {
 pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, DbError> {
     let [first, ..] = rows.as_slice() else { return Ok(Vec::new()) };
     let conversation_id = first.conversation_id;
-    let seqs: BTreeSet<i64> = rows.iter().map(|row| row.seq).filter(|seq| *seq != 0).collect();
-    let messages = message_view::by_seq(conn, conversation_id, &seqs).await?;
+    let seqs = |reacted: bool| -> BTreeSet<i64> {
+        let these = rows.iter().filter(|row| row.seq != 0 && (row.kind == REACTED) == reacted);
+        these.map(|row| row.seq).collect()
+    };
+    let messages = message_view::by_seq(conn, conversation_id, &seqs(false)).await?;
+    let reactions = message_view::reactions_by_seq(conn, conversation_id, &seqs(true)).await?;
     let about: BTreeSet<Id> = rows.iter().flat_map(about).map(|(id, _)| id).filter(|id| *id != Id::NIL).collect();
     let (accounts, parts) = people(conn, conversation_id, &about).await?;
     let person = |(account_id, role): (Id, String)| {
@@ -95,7 +109,8 @@ pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, Db
         Person { account_id, account, role, part }
     };
     let all = rows.into_iter().map(|row| Told {
-        message: messages.get(&row.seq).cloned(),
+        message: messages.get(&row.seq).filter(|_| row.kind != REACTED).cloned(),
+        reactions: reactions.get(&row.seq).filter(|_| row.kind == REACTED).cloned(),
         people: self::about(&row).into_iter().map(person).collect(),
         row,
     });

@@ -1,7 +1,7 @@
 //! Who listens, with a copy of each conversation as a client would keep it on a disk, and a line that is cut again and again.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,12 +17,15 @@ use crate::harness::prelude::*;
 /// Up to where something has reached somebody, and up to where they have read.
 pub type Mark = (i64, i64);
 
+/// What counts of a message: of itself, and of the reactions to it.
+pub type Digest = (u64, u64);
+
 /// What a conversation came to.
 #[derive(Debug)]
 pub struct Truth {
     pub last_change: i64,
-    /// The digests of its messages, from the first on.
-    pub messages: Vec<u64>,
+    /// Its messages, from the first on.
+    pub messages: Vec<Digest>,
     pub marks: HashMap<String, Mark>,
 }
 
@@ -31,8 +34,8 @@ pub struct Truth {
 pub struct Copy {
     /// Which change was which, from the first on.
     pub changes: Vec<u64>,
-    /// The digests of the messages, from the first on.
-    pub messages: Vec<u64>,
+    /// The messages, from the first on.
+    pub messages: Vec<Digest>,
     /// What was said of watermarks, …
     told: HashMap<String, Mark>,
     /// … and what is known of them: who sends has read.
@@ -40,12 +43,18 @@ pub struct Copy {
 }
 
 /// What counts of a message, whoever looks.
-pub fn digest(message: &Message) -> u64 {
+pub fn digest(message: &Message) -> Digest {
+    let mut hasher = DefaultHasher::new();
+    (&message.message_id, message.seq, &message.sender_account_id).hash(&mut hasher);
+    (&message.body, message.deleted).hash(&mut hasher);
+    (hasher.finish(), digest_of(&message.reactions))
+}
+
+fn digest_of(reactions: &[Reaction]) -> u64 {
     let mut hasher = DefaultHasher::new();
     let reactions: Vec<(&str, i32)> =
-        message.reactions.iter().map(|reaction| (reaction.emoji.as_str(), reaction.count)).collect();
-    (&message.message_id, message.seq, &message.sender_account_id).hash(&mut hasher);
-    (&message.body, message.deleted, reactions).hash(&mut hasher);
+        reactions.iter().map(|reaction| (reaction.emoji.as_str(), reaction.count)).collect();
+    reactions.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -65,6 +74,10 @@ impl Copy {
             What::Sent(message) => (1, message),
             What::Updated(message) => (2, message),
             What::Deleted(message) => (3, message),
+            What::Reacted(reacted) => {
+                self.messages[reacted.seq as usize - 1].1 = digest_of(&reacted.reactions);
+                return self.note(&(4, reacted.seq, &change.account_id));
+            }
             other => panic!("nobody did that: {other:?}"),
         };
         // What a program has called its message, it alone is told.
@@ -77,8 +90,13 @@ impl Copy {
         } else {
             self.messages[message.seq as usize - 1] = digest;
         }
+        self.note(&(kind, message.seq, &message.message_id, &change.account_id));
+    }
+
+    /// Notes which change the next one was.
+    fn note(&mut self, what: &impl Hash) {
         let mut hasher = DefaultHasher::new();
-        (kind, message.seq, &message.message_id, &change.account_id).hash(&mut hasher);
+        what.hash(&mut hasher);
         self.changes.push(hasher.finish());
     }
 

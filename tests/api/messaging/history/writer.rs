@@ -157,6 +157,7 @@ impl Writer {
             seq,
             emoji: "👍".to_owned(),
             present: true,
+            ..Default::default()
         };
         match answered(async || self.pass.clients().messages().set_reaction(asked.clone()).await).await {
             Ok(_) => drop(self.book.reactions.insert((place, seq))),

@@ -41,6 +41,8 @@ create table conversation (
     participant_count integer not null,
     last_seq bigint not null,
     last_change bigint not null,
+    -- From which on changes are kept.
+    first_change bigint not null,
     version bigint not null,
     create_time timestamp not null,
     activity_time timestamp not null

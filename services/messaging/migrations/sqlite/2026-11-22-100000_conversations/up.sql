@@ -41,6 +41,8 @@ create table conversation (
     participant_count integer not null,
     last_seq bigint not null,
     last_change bigint not null,
+    -- From which on changes are kept.
+    first_change bigint not null,
     version bigint not null,
     create_time timestamp not null,
     activity_time timestamp not null
@@ -197,7 +199,7 @@ create table outbox (
 create index outbox_due_time on outbox (due_time) where done_time is null;
 create index outbox_account on outbox (account_id) where account_id is not null;
 
--- The words of a message that can be found, by the number of its row. On PostgreSQL a column has them. The index knows itself what it has of a
+-- The words of a message that can be found, by the number of its row. On PostgreSQL a table has them. The index knows itself what it has of a
 -- message, so that what is deleted is taken out of its segments at once, and not with some later merge.
 create virtual table message_words using fts5(words, detail = none, tokenize = 'ascii');
 insert into message_words (message_words, rank) values ('secure-delete', 1);
