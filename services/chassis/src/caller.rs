@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::{Code, Request, Status};
 
-use crate::auth::{Actor, Claims};
+use crate::auth::{AUDIENCE, Actor, Claims};
 use crate::failure::Failure;
 use crate::id::Id;
 
@@ -46,6 +46,11 @@ impl Caller {
             actor: claims.act.clone(),
             expire: claims.exp,
         })
+    }
+
+    /// Whether the account itself calls, with a token that is good for all. What a lesser token leaves behind would outlive it.
+    pub fn is_whole(&self) -> bool {
+        self.actor.is_none() && self.audience == AUDIENCE
     }
 }
 

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use quartet_chassis::id::Id;
 use quartet_chassis::mail::Mailer;
 use quartet_chassis::outbox::Job;
+use quartet_chassis::telemetry::Seldom;
 
 use crate::error::Error;
 use crate::keys::Keys;
@@ -55,10 +56,13 @@ pub async fn carry_out(job: Job, store: &Store, letters: &Letters, mailer: &Mail
 
 /// Sweeps what is over, for ever. One instance at a time does.
 pub async fn sweep(store: Store, keys: Keys, me: Id) {
+    let mut seldom = Seldom::default();
     loop {
         tokio::time::sleep(SWEEP).await;
-        if let Err(error) = sweep_once(&store, &keys, me).await {
-            tracing::debug!(%error, "sweeping failed and is tried again");
+        if let Err(error) = sweep_once(&store, &keys, me).await
+            && seldom.again()
+        {
+            tracing::warn!(%error, "sweeping failed and is tried again");
         }
     }
 }

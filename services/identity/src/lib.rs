@@ -38,7 +38,7 @@ use quartet_chassis::db::{Db, Migrations};
 use quartet_chassis::guard::Guard;
 use quartet_chassis::id::Id;
 use quartet_chassis::mail::Mailer;
-use quartet_chassis::outbox::Outbox;
+use quartet_chassis::outbox::{Lane, Outbox};
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::Check;
 use quartet_proto::identity::v1::account_feed_service_server::AccountFeedServiceServer;
@@ -225,7 +225,7 @@ fn send_mails(
     mailer: Mailer,
 ) -> impl Future<Output = ()> + Send + use<> {
     let letters = Letters::new(&config.frontend_url);
-    outbox.work(move |job| {
+    outbox.work(Lane::WHOLE, move |job| {
         let (store, letters, mailer) = (store.clone(), letters.clone(), mailer.clone());
         async move { jobs::carry_out(job, &store, &letters, &mailer).await }
     })

@@ -33,6 +33,8 @@ pub enum Error {
     /// Of one account.
     OwnReactionLimit(i32),
     DeviceLimit(i32),
+    /// Somebody acts for the account, or the token is for less than all.
+    ActorRefused,
     LastOwner,
     MessageDeleted,
     EditTooLate,
@@ -88,6 +90,10 @@ fn failure(error: Error) -> Failure {
         Error::ReactionLimit(limit) => limited(Reason::ReactionLimitReached, "different reactions to a message", limit),
         Error::OwnReactionLimit(limit) => {
             limited(Reason::ReactionLimitReached, "different reactions of one account to a message", limit)
+        }
+        Error::ActorRefused => {
+            let message = "only the owner of the account may do this, with a token of their own";
+            of(Code::PermissionDenied, Reason::ActorRefused, message)
         }
         Error::DeviceLimit(limit) => limited(Reason::DeviceLimitReached, "devices an account has", limit),
         Error::LastOwner => precondition(Reason::LastOwner, "a group keeps an owner: make somebody else one first"),

@@ -37,6 +37,10 @@ impl DeviceService for DeviceApi {
         request: Request<RegisterDeviceRequest>,
     ) -> Result<Response<RegisterDeviceResponse>, Status> {
         let caller = Caller::of(&request)?;
+        if !caller.is_whole() {
+            // The device would be the session's, and hear for longer than the token is good.
+            return Err(Error::ActorRefused.into());
+        }
         let RegisterDeviceRequest { name, target } = request.into_inner();
         let mut fields = Fields::default();
         let name = fields.take("name", given::name(&name, NAME));
@@ -111,7 +115,7 @@ impl DeviceApi {
         match self.push.send(&target, &Note::trial(), &mut steps).await {
             Outcome::Sent => self.store.note_pushed(row.id).await?,
             Outcome::Gone => self.store.drop_device(&row).await?,
-            Outcome::Refused(_) | Outcome::Later(..) => {}
+            Outcome::Refused(_) | Outcome::Misconfigured(_) | Outcome::Later(..) => {}
         }
         Ok(steps)
     }

@@ -1,7 +1,9 @@
-//! What is on people's screens: it needs no push.
+//! What is on people's screens: it needs no push, as long as it is there.
 //!
 //! Each stream is known to all instances by a field in Redis, which says until when, and which conversation is on its screen. Without
-//! Redis an instance knows of its own streams alone; the worst that comes of it is a push too many.
+//! Redis an instance knows of its own streams alone, and what comes of that is a push too many. The other way round a screen may be
+//! believed in that nobody sees any more: for half a minute when a line is dead, for two when an instance was killed. So a push that
+//! somebody is thought to see waits, and is not dropped before it is read (`LOOK` in the pushes' jobs): it comes late, and comes.
 
 use std::collections::HashSet;
 use std::sync::Arc;

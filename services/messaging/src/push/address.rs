@@ -196,6 +196,15 @@ mod tests {
             "[::ffff:0:127.0.0.1]",
             "[64:ff9b::7f00:1]",
             "[64:ff9b::10.0.0.1]",
+            "[64:ff9b::808:808]",
+            "[::ffff:8.8.8.8]",
+            "[::ffff:0:0]",
+            "[::ffff:0:7f00:1]",
+            "[0000:0000:0000:0000:0000:ffff:127.0.0.1]",
+            "[2001:0db8:0:0::1]",
+            "[2620:4f:8000::1]",
+            "100.100.100.200",
+            "192.0.0.192",
             "[64:ff9b:1::7f00:1]",
             "[2002:7f00:1::]",
             "[2002:a00:1::1]",
@@ -254,6 +263,10 @@ mod tests {
             "https:///x",
             "https://push.example.com:22/",
             "https://push.example.com:8443/",
+            "https://push.example.com:0/",
+            "https://push.example.com:80/",
+            "https://push.example.com:6379/",
+            "https://push.example.com:65536/",
             "https://a@push.example.com/",
             "https://a:b@push.example.com/",
             "file:///etc/passwd",
@@ -281,6 +294,12 @@ mod tests {
         };
         assert!(at(&["8.8.8.8"]) && at(&["8.8.8.8", "2606:4700::1"]));
         assert!(!at(&[]) && !at(&["8.8.8.8", "127.0.0.1"]) && !at(&["fd00::1"]) && !at(&["::ffff:8.8.8.8"]));
+        // The resolver gives bare addresses, which no parser of URLs has made one of.
+        for inside in
+            ["::ffff:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:a00:1::", "::127.0.0.1", "0.0.0.0"]
+        {
+            assert!(!at(&[inside]) && !at(&["8.8.8.8", inside]), "{inside}");
+        }
     }
 
     #[tokio::test]

@@ -41,13 +41,20 @@ pub struct Fcm {
     key: EncodingKey,
     client: Client,
     clock: Clock,
-    token: Mutex<Option<Token>>,
+    held: Mutex<Held>,
 }
 
 #[derive(Clone)]
 struct Token {
     text: String,
     end: Instant,
+}
+
+/// What came of asking for a token last.
+#[derive(Default)]
+struct Held {
+    token: Option<Token>,
+    failed: Option<(Instant, Outcome)>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +83,7 @@ impl Fcm {
         let token_url = account.token_uri.parse().ok();
         let token_url = token_url.with_context(|| format!("the `token_uri` in {} is no URL", file.display()))?;
         let (email, key_id) = (account.client_email, account.private_key_id);
-        Ok(Fcm { send_url, token_url, email, key_id, key, client, clock, token: Mutex::default() })
+        Ok(Fcm { send_url, token_url, email, key_id, key, client, clock, held: Mutex::default() })
     }
 
     pub async fn send(&self, to: &str, note: &Note, steps: &mut Steps) -> Outcome {
@@ -96,7 +103,7 @@ impl Fcm {
                 Outcome::Sent
             }
             outcome => {
-                if answer.status == 401 {
+                if matches!(outcome, Outcome::Later(..)) && answer.status == 401 {
                     self.forget(&token).await;
                 }
                 steps.failed("send", outcome)
@@ -104,21 +111,32 @@ impl Fcm {
         }
     }
 
-    /// The token in force. Whoever asks at the same time waits for the first.
+    /// The token in force. Whoever asks while somebody fetches one waits for that one call, and has its failure, too: nobody waits for
+    /// a second.
     async fn token(&self) -> Result<String, Outcome> {
-        let mut held = self.token.lock().await;
-        if let Some(token) = held.as_ref().filter(|token| token.end > Instant::now()) {
+        let asked = Instant::now();
+        let mut held = self.held.lock().await;
+        if let Some(token) = held.token.as_ref().filter(|token| token.end > Instant::now()) {
             return Ok(token.text.clone());
         }
-        let granted = self.grant().await?;
-        let life = Duration::from_secs(granted.expires_in).saturating_sub(MARGIN);
-        *held = Some(Token { text: granted.access_token.clone(), end: Instant::now() + life });
-        Ok(granted.access_token)
+        if let Some((_, outcome)) = held.failed.as_ref().filter(|(moment, _)| *moment >= asked) {
+            return Err(outcome.clone());
+        }
+        match self.grant().await {
+            Ok(granted) => {
+                let life = Duration::from_secs(granted.expires_in).saturating_sub(MARGIN);
+                held.token = Some(Token { text: granted.access_token.clone(), end: Instant::now() + life });
+                Ok(granted.access_token)
+            }
+            Err(outcome) => {
+                held.failed = Some((Instant::now(), outcome.clone()));
+                Err(outcome)
+            }
+        }
     }
 
     async fn forget(&self, refused: &str) {
-        let mut held = self.token.lock().await;
-        held.take_if(|token| token.text == refused);
+        self.held.lock().await.token.take_if(|token| token.text == refused);
     }
 
     async fn grant(&self) -> Result<Granted, Outcome> {
@@ -167,7 +185,8 @@ fn message(to: &str, note: &Note) -> Value {
     json!({ "message": message })
 }
 
-/// What an answer means for the device.
+/// What an answer means. A device goes for nothing but Firebase's word that it is registered no more: whatever else could be the fault of
+/// the installation, whose phones must not go with a wrong project.
 fn judge(answer: &Answer) -> Outcome {
     if answer.status == 200 {
         return Outcome::Sent;
@@ -175,14 +194,13 @@ fn judge(answer: &Answer) -> Outcome {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let details = body["error"]["details"].as_array().cloned().unwrap_or_default();
     let has_code = |code: &str| details.iter().any(|detail| detail["errorCode"] == code);
-    let blames_token = || {
-        let violations = details.iter().filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
-        violations.into_iter().any(|violation| violation["field"] == "message.token")
-    };
+    let refused = |what: &str| Outcome::Misconfigured(format!("it answered {}, {what}", answer.status));
     match answer.status {
-        404 => Outcome::Gone,
-        403 if has_code("SENDER_ID_MISMATCH") => Outcome::Gone,
-        400 if has_code("UNREGISTERED") || blames_token() => Outcome::Gone,
+        400 | 404 if has_code("UNREGISTERED") => Outcome::Gone,
+        404 => refused("which is said of a project that is not there"),
+        403 if has_code("SENDER_ID_MISMATCH") => refused("the device is registered with another project"),
+        403 => refused("the service account may not send"),
+        401 if has_code("THIRD_PARTY_AUTH_ERROR") => refused("the project has no good key for this kind of device"),
         401 => Outcome::Later("it refused the token".to_owned(), None),
         _ => other(answer),
     }
@@ -195,23 +213,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g13_only_what_is_about_the_device_takes_it_away() {
+    fn g13_only_a_device_that_is_unregistered_goes() {
         let of = |status, details: Value| {
             let body = json!({ "error": { "details": details } }).to_string().into_bytes();
             judge(&Answer { status, retry_after: Some(Duration::from_secs(7)), body })
         };
         assert_eq!(of(200, json!([])), Outcome::Sent);
         assert_eq!(of(404, json!([{ "errorCode": "UNREGISTERED" }])), Outcome::Gone);
-        assert_eq!(of(403, json!([{ "errorCode": "SENDER_ID_MISMATCH" }])), Outcome::Gone);
-        assert_eq!(of(400, json!([{ "fieldViolations": [{ "field": "message.token" }] }])), Outcome::Gone);
-        assert!(matches!(of(400, json!([{ "fieldViolations": [{ "field": "message.data" }] }])), Outcome::Refused(_)));
-        assert!(matches!(of(403, json!([])), Outcome::Refused(_)));
+        assert_eq!(of(400, json!([{ "errorCode": "UNREGISTERED" }])), Outcome::Gone);
+        for field in ["message.token", "message.data"] {
+            assert!(matches!(of(400, json!([{ "fieldViolations": [{ "field": field }] }])), Outcome::Refused(_)));
+        }
         assert!(matches!(of(401, json!([])), Outcome::Later(_, None)));
         for status in [429, 500, 503] {
             let Outcome::Later(_, wait) = of(status, json!([])) else { panic!("{status}") };
             assert_eq!(wait, Some(Duration::from_secs(7)));
         }
-        assert_eq!(judge(&Answer { status: 404, retry_after: None, body: b"<html>".to_vec() }), Outcome::Gone);
+    }
+
+    #[test]
+    fn g13_what_the_operator_is_to_mend_is_tried_again_and_no_device_goes() {
+        let of = |status, body: &[u8]| judge(&Answer { status, retry_after: None, body: body.to_vec() });
+        let coded = |code: &str| json!({ "error": { "details": [{ "errorCode": code }] } }).to_string().into_bytes();
+        for (status, body) in [
+            (404, b"<html>".to_vec()),
+            (404, b"".to_vec()),
+            (404, br#"{"error":{"status":"NOT_FOUND"}}"#.to_vec()),
+            (403, b"".to_vec()),
+            (403, coded("SENDER_ID_MISMATCH")),
+            (401, coded("THIRD_PARTY_AUTH_ERROR")),
+        ] {
+            assert!(matches!(of(status, &body), Outcome::Misconfigured(_)), "{status}");
+        }
     }
 
     #[test]

@@ -16,25 +16,33 @@ mod vapid;
 mod web;
 mod work;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use quartet_chassis::clock::Clock;
 use quartet_chassis::crypt::{SealBroken, Sealer, Tagger};
 use quartet_chassis::parts::Parts;
+use quartet_chassis::telemetry::Seldom;
 use secrecy::ExposeSecret as _;
 
 pub use self::address::Rules;
 use self::fcm::Fcm;
 use self::note::{Note, Target};
 pub use self::outcome::{Outcome, Step, Steps};
-use self::rest::Resting;
+use self::rest::{Services, Share};
 pub use self::seal::{SECRET, is_key};
 pub use self::sessions::Sessions;
 pub use self::settings::PushConfig;
 use self::vapid::Vapid;
 use self::web::Web;
+use self::work::SLOTS;
 pub use self::work::start;
+
+/// How many calls at once a push service is given that a user has named: no origin holds up the others.
+const OF_AN_ORIGIN: Share = Share { calls: SLOTS as u32 / 4, is_patient: false };
+/// And Firebase, which the operator has named and which most devices are at.
+const OF_FIREBASE: Share = Share { calls: SLOTS as u32 / 4 * 3, is_patient: true };
 
 /// The ways to devices, as far as they are set up.
 #[derive(Clone)]
@@ -47,7 +55,8 @@ struct Inner {
     has_text: bool,
     sealer: Sealer,
     tagger: Tagger,
-    resting: Resting,
+    services: Services,
+    told: Mutex<Seldom>,
 }
 
 impl Push {
@@ -62,7 +71,8 @@ impl Push {
             has_text: config.text,
             sealer: parts.master.sealer("messaging device"),
             tagger: parts.master.tagger("messaging device"),
-            resting: Resting::default(),
+            services: Services::default(),
+            told: Mutex::default(),
         })))
     }
 
@@ -117,28 +127,31 @@ impl Push {
         }
     }
 
-    /// Sends unless the push service is left alone for now, and remembers how it took that.
-    async fn try_send(&self, to: &Target, note: &Note) -> Outcome {
-        let service = self.service(to);
-        if let Some(left) = self.0.resting.left(&service) {
-            return Outcome::Later("the push service rests".to_owned(), Some(left));
-        }
+    /// Sends, if the push service is called at all now, and remembers how it took that. Else says for how long it is left alone.
+    async fn try_send(&self, to: &Target, note: &Note) -> Result<Outcome, Duration> {
+        let (service, share) = self.service(to);
+        let visit = self.0.services.visit(&service, share).await?;
         let outcome = self.send(to, note, &mut Steps::default()).await;
         match &outcome {
-            Outcome::Later(..) => self.0.resting.failed(&service),
-            _ => self.0.resting.answered(&service),
+            Outcome::Later(..) => visit.failed(),
+            _ => visit.answered(),
         }
-        outcome
+        Ok(outcome)
     }
 
-    fn service(&self, to: &Target) -> String {
+    fn service(&self, to: &Target) -> (String, Share) {
         match to {
-            Target::Fcm(_) => "fcm".to_owned(),
+            Target::Fcm(_) => ("fcm".to_owned(), OF_FIREBASE),
             Target::Web(to) => {
                 let url = self.0.rules.endpoint(&to.endpoint);
-                url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+                (url.map(|url| url.origin().ascii_serialization()).unwrap_or_default(), OF_AN_ORIGIN)
             }
         }
+    }
+
+    /// Whether it is time to tell the operator that pushes come to nothing: what users name must not fill the log.
+    fn is_to_be_told(&self) -> bool {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).again()
     }
 }
 

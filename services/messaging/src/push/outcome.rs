@@ -13,6 +13,8 @@ pub enum Outcome {
     Gone,
     /// It will never be taken.
     Refused(String),
+    /// The installation itself is not let in: again later, when the operator has mended that.
+    Misconfigured(String),
     /// Not now: again later, and not before this time is over.
     Later(String, Option<Duration>),
 }
@@ -40,6 +42,7 @@ impl Steps {
             Outcome::Sent => String::new(),
             Outcome::Gone => "the push service knows this device no more".to_owned(),
             Outcome::Refused(why) => why.clone(),
+            Outcome::Misconfigured(why) => format!("{why}: the operator is to look at the settings"),
             Outcome::Later(why, _) => format!("{why}: messages are tried again"),
         };
         self.0.push(Step { name, is_ok: false, detail });
@@ -49,10 +52,7 @@ impl Steps {
 
 impl From<NoAnswer> for Outcome {
     fn from(none: NoAnswer) -> Outcome {
-        match none {
-            NoAnswer::NotPublic => Outcome::Refused(none.to_string()),
-            _ => Outcome::Later(none.to_string(), None),
-        }
+        Outcome::Later(none.to_string(), None)
     }
 }
 

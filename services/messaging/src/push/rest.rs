@@ -1,53 +1,134 @@
-//! Push services that do not answer are left alone for a while, so that they hold up nobody else and are not stormed when they are back.
+//! Push services, as they do: each has so many calls at once and no more, and those that fail or take their time are left alone for a
+//! while. So none of them holds up the others, and none is stormed when it is back.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The first rest; it doubles with each failure that follows …
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The first rest after a failure; it doubles with each failure that follows …
 const REST: Duration = Duration::from_millis(500);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(60);
+/// An answer that took longer than this is followed by a rest of so many times what it took.
+const SLOW: Duration = Duration::from_secs(1);
+const TIMES: u32 = 2;
+/// How long a place is waited for, and how long who got none stays away.
+const WAIT: Duration = Duration::from_secs(1);
 /// How many services are remembered.
 const SERVICES: usize = 10_000;
 
-/// Who rests, and until when.
-#[derive(Clone, Default)]
-pub struct Resting(Arc<Mutex<HashMap<String, Rest>>>);
-
-struct Rest {
-    until: Instant,
-    failures: u32,
+/// How many calls a service is given at once, and whether it rests for being slow: one that a user has named does.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    pub calls: u32,
+    pub is_patient: bool,
 }
 
-impl Resting {
-    /// How long a service is still left alone.
-    pub fn left(&self, service: &str) -> Option<Duration> {
-        let left = self.lock().get(service)?.until.checked_duration_since(Instant::now())?;
-        (!left.is_zero()).then_some(left)
+/// All push services that are called or rest.
+#[derive(Clone, Default)]
+pub struct Services(Arc<Mutex<HashMap<String, Service>>>);
+
+struct Service {
+    until: Instant,
+    failures: u32,
+    places: Arc<Semaphore>,
+    /// How many are there or wait for a place.
+    visits: usize,
+}
+
+/// A call to a service. Over when it is dropped.
+pub struct Visit {
+    services: Services,
+    name: String,
+    share: Share,
+    begun: Instant,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Services {
+    /// A place among the calls to a service, or how long to stay away. One that has failed is called by one at a time until it
+    /// answers.
+    pub async fn visit(&self, name: &str, share: Share) -> Result<Visit, Duration> {
+        let (mut visit, places, is_trial) = self.come(name, share)?;
+        let place = if is_trial {
+            places.try_acquire_many_owned(share.calls).ok()
+        } else {
+            tokio::time::timeout(WAIT, places.acquire_owned()).await.ok().and_then(Result::ok)
+        };
+        visit.place = Some(place.ok_or(WAIT)?);
+        // Its rest may have begun meanwhile.
+        match self.left(name) {
+            Some(left) => Err(left),
+            None => {
+                visit.begun = Instant::now();
+                Ok(visit)
+            }
+        }
     }
 
-    /// It has failed. What was under way when its rest began makes that no longer.
-    pub fn failed(&self, service: &str) {
+    fn come(&self, name: &str, share: Share) -> Result<(Visit, Arc<Semaphore>, bool), Duration> {
         let now = Instant::now();
         let mut all = self.lock();
         if all.len() >= SERVICES {
-            all.retain(|_, rest| rest.until > now);
+            all.retain(|_, service| service.until > now || service.visits > 0);
         }
-        let rest = all.entry(service.to_owned()).or_insert(Rest { until: now, failures: 0 });
-        if rest.until <= now {
-            rest.until = now + (REST * 2_u32.pow(rest.failures.min(10))).min(LONGEST);
-            rest.failures += 1;
+        let new =
+            || Service { until: now, failures: 0, places: Arc::new(Semaphore::new(share.calls as usize)), visits: 0 };
+        let service = all.entry(name.to_owned()).or_insert_with(new);
+        if service.until > now {
+            return Err(service.until - now);
         }
+        service.visits += 1;
+        let visit = Visit { services: self.clone(), name: name.to_owned(), share, begun: now, place: None };
+        Ok((visit, service.places.clone(), service.failures > 0))
     }
 
-    /// It has answered.
-    pub fn answered(&self, service: &str) {
-        self.lock().remove(service);
+    /// How long a service is still left alone.
+    fn left(&self, name: &str) -> Option<Duration> {
+        let left = self.lock().get(name)?.until.checked_duration_since(Instant::now())?;
+        (!left.is_zero()).then_some(left)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Rest>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Service>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit {
+    /// It has failed. What was under way when its rest began makes that no longer.
+    pub fn failed(self) {
+        let now = Instant::now();
+        if let Some(service) = self.services.lock().get_mut(&self.name)
+            && service.until <= now
+        {
+            service.until = now + (REST * 2_u32.pow(service.failures.min(10))).min(LONGEST);
+            service.failures += 1;
+        }
+    }
+
+    /// It has answered. Who takes a second each time would hold a place for ever with good answers alone.
+    pub fn answered(self) {
+        let took = self.begun.elapsed();
+        if let Some(service) = self.services.lock().get_mut(&self.name) {
+            service.failures = 0;
+            if took > SLOW && !self.share.is_patient {
+                service.until = service.until.max(Instant::now() + took * TIMES);
+            }
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut all = self.services.lock();
+        if let Some(service) = all.get_mut(&self.name) {
+            service.visits -= 1;
+            if service.visits == 0 && service.failures == 0 && service.until <= Instant::now() {
+                all.remove(&self.name);
+            }
+        }
     }
 }
 
@@ -55,13 +136,66 @@ impl Resting {
 mod tests {
     use super::*;
 
-    #[test]
-    fn f17_who_fails_is_left_alone_and_nobody_else_is() {
-        let resting = Resting::default();
-        resting.failed("a");
-        resting.failed("a");
-        assert!(resting.left("a").is_none_or(|left| left <= REST) && resting.left("b").is_none());
-        resting.answered("a");
-        assert!(resting.left("a").is_none());
+    const SHARE: Share = Share { calls: 4, is_patient: false };
+
+    async fn visit(services: &Services, name: &str) -> anyhow::Result<Visit> {
+        services.visit(name, SHARE).await.map_err(|left| anyhow::anyhow!("{left:?} left"))
+    }
+
+    #[tokio::test]
+    async fn f17_who_fails_is_left_alone_and_nobody_else_is() -> anyhow::Result<()> {
+        let services = Services::default();
+        let (one, other) = (visit(&services, "a").await?, visit(&services, "a").await?);
+        one.failed();
+        other.failed();
+        assert!(services.visit("a", SHARE).await.is_err_and(|left| left <= REST), "two at once are one failure");
+        assert!(visit(&services, "b").await.is_ok());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn f17_who_has_failed_is_tried_by_one_at_a_time() -> anyhow::Result<()> {
+        let services = Services::default();
+        visit(&services, "a").await?.failed();
+        if let Some(service) = services.lock().get_mut("a") {
+            service.until = Instant::now();
+        }
+        let trial = visit(&services, "a").await?;
+        assert!(visit(&services, "a").await.is_err());
+        trial.answered();
+        let _again = visit(&services, "a").await?;
+        assert!(visit(&services, "a").await.is_ok());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn s49_a_service_has_so_many_calls_at_once_and_no_more() -> anyhow::Result<()> {
+        let services = Services::default();
+        let mut visits = Vec::new();
+        for _ in 0..SHARE.calls {
+            visits.push(visit(&services, "a").await?);
+        }
+        assert!(visit(&services, "a").await.is_err());
+        assert!(visit(&services, "b").await.is_ok());
+        visits.pop();
+        assert!(visit(&services, "a").await.is_ok());
+        visits.clear();
+        assert!(services.lock().is_empty(), "nobody is remembered for nothing");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn s49_who_answers_well_and_slowly_is_left_alone_for_a_while_unless_the_operator_has_named_it()
+    -> anyhow::Result<()> {
+        let services = Services::default();
+        let mut slow = visit(&services, "a").await?;
+        slow.begun -= 2 * SLOW;
+        slow.answered();
+        assert!(services.visit("a", SHARE).await.is_err_and(|left| left > 3 * SLOW));
+        let mut slow = visit(&services, "b").await?;
+        (slow.begun, slow.share.is_patient) = (slow.begun - 2 * SLOW, true);
+        slow.answered();
+        assert!(visit(&services, "b").await.is_ok());
+        Ok(())
     }
 }

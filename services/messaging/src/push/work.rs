@@ -3,21 +3,27 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use quartet_chassis::id::Id;
-use quartet_chassis::outbox::{Job, Later, Outbox};
+use quartet_chassis::outbox::{Job, Lane, Later, NotYet, Outbox};
 use quartet_chassis::parts::Parts;
+use quartet_chassis::telemetry::Seldom;
 use quartet_chassis::upstream::Upstream;
 
 use super::{Outcome, Push, Sessions};
 use crate::store::Store;
-use crate::store::push::{DEVICE, MESSAGE, Pushed, Reached};
+use crate::store::push::{DEVICE, Hearer, LOOK, MESSAGE, Pushed};
 
 /// How often devices are looked after, and how many at a time.
 const PERIOD: Duration = Duration::from_secs(5);
 const SOME: i64 = 500;
-/// How often what was done long ago is forgotten, in such turns.
-const SWEEP: u32 = 12;
+/// How many devices are sent to at once.
+pub const SLOTS: usize = 32;
+/// Messages wait for no push service, and devices for no other account's.
+const MESSAGES: Lane = Lane { kind: Some(MESSAGE), slots: 8, of_an_account: 2 };
+const DEVICES: Lane = Lane { kind: Some(DEVICE), slots: SLOTS, of_an_account: 2 };
+/// How long a push waits that the installation itself is to blame for.
+const MISCONFIGURED: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 struct Worker {
@@ -33,33 +39,33 @@ pub fn start(store: &Store, push: &Push, identity: &Upstream, parts: &Parts) {
     let sessions = Sessions::new(identity.clone(), parts.auth.clone());
     let worker = Worker { store: store.clone(), push: push.clone(), sessions, outbox: outbox.clone() };
     parts.spawn(worker.clone().look_after());
-    parts.tasks.spawn(outbox.work(move |job| {
+    let spreads = worker.clone();
+    parts.tasks.spawn(outbox.clone().work(MESSAGES, move |job| {
+        let worker = spreads.clone();
+        async move { worker.spread(&pushed(&job)?).await }
+    }));
+    parts.tasks.spawn(outbox.work(DEVICES, move |job| {
         let worker = worker.clone();
-        async move { worker.carry_out(job).await }
+        async move { worker.deliver(&pushed(&job)?).await }
     }));
 }
 
-impl Worker {
-    async fn carry_out(&self, job: Job) -> anyhow::Result<()> {
-        let pushed: Pushed = serde_json::from_slice(&job.payload).context("a push that can't be read")?;
-        match job.kind.as_str() {
-            MESSAGE => self.spread(&pushed).await,
-            DEVICE => self.deliver(&pushed).await,
-            kind => bail!("a job of the kind `{kind}` is not known"),
-        }
-    }
+fn pushed(job: &Job) -> anyhow::Result<Pushed> {
+    serde_json::from_slice(&job.payload).context("a push that can't be read")
+}
 
+impl Worker {
     /// Makes a job for each device.
     async fn spread(&self, pushed: &Pushed) -> anyhow::Result<()> {
-        let reached = self.reached(pushed).await?;
-        if reached.is_empty() {
+        let hearers = self.hearers(pushed).await?;
+        if hearers.is_empty() {
             return Ok(());
         }
         // One question for all of them: who has just signed out hears no more.
-        let live = self.sessions.live(reached.iter().map(|reached| reached.device.session_id)).await?;
+        let live = self.sessions.live(hearers.iter().map(|hearer| hearer.device.session_id)).await?;
         let (living, dead): (Vec<_>, Vec<_>) =
-            reached.into_iter().partition(|reached| live.contains(&reached.device.session_id));
-        self.store.drop_devices_of(dead.iter().map(|reached| reached.device.session_id).collect()).await?;
+            hearers.into_iter().partition(|hearer| live.contains(&hearer.device.session_id));
+        self.store.drop_devices_of(dead.iter().map(|hearer| hearer.device.session_id).collect()).await?;
         self.store.push_to(pushed, &living).await?;
         self.outbox.wake();
         Ok(())
@@ -67,48 +73,63 @@ impl Worker {
 
     /// Sends to a device, if it is still to hear of the message.
     async fn deliver(&self, pushed: &Pushed) -> anyhow::Result<()> {
-        let Some(Reached { device }) = self.reached(pushed).await?.pop() else { return Ok(()) };
+        let Some(Hearer { device, is_looking }) = self.hearers(pushed).await?.pop() else { return Ok(()) };
+        if is_looking {
+            // It is read in a moment, or nobody is there any more.
+            return Err(NotYet(LOOK).into());
+        }
         if !self.sessions.lives(device.session_id).await? {
             return Ok(self.store.drop_devices_of(vec![device.session_id]).await?);
         }
         let Some(note) = self.store.push_note(pushed, self.push.has_text()).await? else { return Ok(()) };
         let target = self.push.open(&device.target_tag, &device.target)?;
-        match self.push.try_send(&target, &note).await {
+        match self.push.try_send(&target, &note).await.map_err(NotYet)? {
             Outcome::Sent => self.store.note_pushed(device.id).await?,
             Outcome::Gone => {
                 tracing::debug!(device = %device.id, "a push service knows a device no more");
                 self.store.drop_device(&device).await?;
             }
-            Outcome::Refused(why) => tracing::warn!(device = %device.id, why, "a push is given up"),
+            Outcome::Refused(why) => self.tell(device.id, &why, "a push is given up"),
+            Outcome::Misconfigured(why) => {
+                self.tell(device.id, &why, "the installation is not let push: pushes wait until that is mended");
+                return Err(Later(MISCONFIGURED).into());
+            }
             Outcome::Later(_, Some(wait)) => return Err(Later(wait).into()),
             Outcome::Later(why, None) => return Err(anyhow!("a push service: {why}")),
         }
         Ok(())
     }
 
-    /// The devices that are to hear of it as things are now: of people who have neither read it nor are looking.
-    async fn reached(&self, pushed: &Pushed) -> anyhow::Result<Vec<Reached>> {
-        let mut reached = self.store.reached(pushed).await?;
-        let people: HashSet<Id> = reached.iter().map(|reached| reached.device.account_id).collect();
+    fn tell(&self, device: Id, why: &str, what: &str) {
+        if self.push.is_to_be_told() {
+            tracing::warn!(%device, why, "{what}");
+        } else {
+            tracing::debug!(%device, why, "{what}");
+        }
+    }
+
+    /// The devices that are to hear of it as things are now: of people who have not read it. Some of them may be looking.
+    async fn hearers(&self, pushed: &Pushed) -> anyhow::Result<Vec<Hearer>> {
+        let mut hearers = self.store.hearers(pushed).await?;
+        let people: HashSet<Id> = hearers.iter().map(|hearer| hearer.device.account_id).collect();
         let people: Vec<Id> = people.into_iter().collect();
         let looking = self.store.hub.looking(pushed.conversation(), &people).await;
-        reached.retain(|reached| !looking.contains(&reached.device.account_id));
-        Ok(reached)
+        for hearer in &mut hearers {
+            hearer.is_looking = looking.contains(&hearer.device.account_id);
+        }
+        Ok(hearers)
     }
 
     /// Drops the devices of sessions that have ended, turn by turn.
     async fn look_after(self) {
-        let (mut after, mut turn) = (Id::NIL, 0_u32);
+        let (mut after, mut seldom) = (Id::NIL, Seldom::default());
         loop {
             match self.look_after_some(after).await {
                 Ok(next) => after = next,
-                Err(error) => tracing::debug!(error = format!("{error:#}"), "devices can't be looked after"),
-            }
-            turn = turn.wrapping_add(1);
-            if turn.is_multiple_of(SWEEP)
-                && let Err(error) = self.outbox.sweep().await
-            {
-                tracing::debug!(%error, "old pushes can't be forgotten");
+                Err(error) if seldom.again() => {
+                    tracing::warn!(error = format!("{error:#}"), "devices can't be looked after");
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(PERIOD).await;
         }

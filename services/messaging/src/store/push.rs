@@ -1,14 +1,17 @@
 //! Which devices are to hear of a message, and the jobs for it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::accounts::hold;
+use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
-use quartet_chassis::outbox::OutboxError;
+use quartet_chassis::outbox::{Open, Outbox, OutboxError};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
@@ -25,6 +28,12 @@ pub const MESSAGE: &str = "push";
 pub const DEVICE: &str = "device push";
 /// How many jobs a transaction makes.
 const SOME: usize = 200;
+/// How many jobs for an account's devices wait. The oldest give way.
+const OPEN: usize = 200;
+/// Who looks at the conversation is asked about again after this.
+pub const LOOK: Duration = Duration::from_secs(15);
+/// How far the clocks of two instances may be apart: what was sent before a device was there is not for it.
+const APART: TimeDelta = TimeDelta::seconds(5);
 
 /// What a job is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,16 +48,22 @@ impl Pushed {
         Id::from_bytes(self.conversation)
     }
 
+    /// The device and the conversation, if it is about a device.
+    fn place(&self) -> Option<([u8; 16], [u8; 16])> {
+        Some((self.device?, self.conversation))
+    }
+
     fn payload(&self) -> Vec<u8> {
         // Numbers and bytes are always text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
-/// A device that is to hear of a message.
+/// A device that is to hear of a message, and whether the conversation is on a screen of its owner's.
 #[derive(Debug, Clone)]
-pub struct Reached {
+pub struct Hearer {
     pub device: DeviceRow,
+    pub is_looking: bool,
 }
 
 impl Store {
@@ -76,13 +91,14 @@ impl Store {
     }
 
     /// The devices, or the job's one, of people who take part as things are now and have neither read, cleared nor muted it.
-    pub async fn reached(&self, pushed: &Pushed) -> Result<Vec<Reached>, DbError> {
+    pub async fn hearers(&self, pushed: &Pushed) -> Result<Vec<Hearer>, DbError> {
         let now = self.now();
         let conn = &mut self.db.read().await?;
         let (id, seq) = (pushed.conversation(), pushed.seq);
-        let said = message::table.find((id, seq)).filter(message::is_deleted.eq(false)).select(message::sender_id);
-        let said: Option<Option<Id>> = on!(conn, |db| said.first(db).await.optional())?;
-        let Some(Some(sender)) = said else { return Ok(Vec::new()) };
+        let said = message::table.find((id, seq)).filter(message::is_deleted.eq(false));
+        let said = said.select((message::sender_id, message::send_time));
+        let said: Option<(Option<Id>, Time)> = on!(conn, |db| said.first(db).await.optional())?;
+        let Some((Some(sender), sent)) = said else { return Ok(Vec::new()) };
         let (least, most) = match pushed.device {
             Some(device) => (Id::from_bytes(device), Id::from_bytes(device)),
             None => (Id::NIL, Id::MAX),
@@ -94,28 +110,22 @@ impl Store {
             .filter(member::account_id.ne(sender))
             .filter(unread)
             .filter(member::muted_until.is_null().or(member::muted_until.le(now)))
-            .filter(device::id.between(least, most));
+            .filter(device::id.between(least, most))
+            .filter(device::create_time.le(sent + APART));
         let devices: Vec<DeviceRow> = on!(conn, |db| theirs.select(DeviceRow::as_select()).load(db).await)?;
         let people: HashSet<Id> = devices.iter().map(|device| device.account_id).collect();
         let people: Vec<Id> = people.into_iter().collect();
         let people = hold::people(conn, &people).await?;
         let active = |device: &DeviceRow| people.get(&device.account_id).is_some_and(|account| account.is_active());
-        Ok(devices.into_iter().filter(active).map(|device| Reached { device }).collect())
+        Ok(devices.into_iter().filter(active).map(|device| Hearer { device, is_looking: false }).collect())
     }
 
-    /// Makes a job for each device.
-    pub async fn push_to(&self, pushed: &Pushed, reached: &[Reached]) -> Result<(), OutboxError> {
+    /// Makes a job for each device. Where one of the conversation waits already, that takes the newer message instead.
+    pub async fn push_to(&self, pushed: &Pushed, hearers: &[Hearer]) -> Result<(), OutboxError> {
         let Some(outbox) = &self.pushes else { return Ok(()) };
-        for some in reached.chunks(SOME) {
-            self.db
-                .transaction(async |conn| {
-                    for Reached { device } in some {
-                        let pushed = Pushed { device: Some(*device.id.as_bytes()), ..pushed.clone() };
-                        outbox.insert(conn, DEVICE, Some(device.account_id), &pushed.payload()).await?;
-                    }
-                    Ok::<_, OutboxError>(())
-                })
-                .await?;
+        let now = self.now();
+        for some in hearers.chunks(SOME) {
+            self.db.transaction(async |conn| push_some(conn, outbox, pushed, some, now).await).await?;
         }
         Ok(())
     }
@@ -136,4 +146,57 @@ impl Store {
         let text = if has_text { body.as_str() } else { "" };
         Ok(Some(Note::message(id, seq, group, &sender, text)))
     }
+}
+
+async fn push_some(
+    conn: &mut Conn,
+    outbox: &Outbox,
+    pushed: &Pushed,
+    hearers: &[Hearer],
+    now: Time,
+) -> Result<(), OutboxError> {
+    let people: HashSet<Id> = hearers.iter().map(|hearer| hearer.device.account_id).collect();
+    let mut open = outbox.open_about(conn, DEVICE, people.into_iter().collect()).await?;
+    let gone = outbox.drop_open(conn, give_way(&mut open, hearers)).await?;
+    if gone > 0 {
+        tracing::debug!(gone, "pushes give way to newer ones");
+    }
+    let waiting: HashMap<_, _> =
+        open.iter().filter_map(|open| waits(open).map(|(place, seq)| (place, (open, seq)))).collect();
+    for Hearer { device, is_looking } in hearers {
+        let pushed = Pushed { device: Some(*device.id.as_bytes()), ..pushed.clone() };
+        let due = if *is_looking { now + LOOK } else { now };
+        if let Some((open, seq)) = pushed.place().and_then(|place| waiting.get(&place))
+            && (*seq >= pushed.seq || outbox.replace(conn, open, &pushed.payload(), due).await?)
+        {
+            continue;
+        }
+        outbox.insert_for(conn, DEVICE, Some(device.account_id), &pushed.payload(), due).await?;
+    }
+    Ok(())
+}
+
+/// Where a job goes, and how new what it carries is.
+fn waits(open: &Open) -> Option<(([u8; 16], [u8; 16]), i64)> {
+    let pushed: Pushed = serde_json::from_slice(&open.payload).ok()?;
+    Some((pushed.place()?, pushed.seq))
+}
+
+/// Takes the jobs out that are too many for their accounts when each of these devices has another one: the first ones, which are the
+/// oldest.
+fn give_way(open: &mut Vec<Open>, hearers: &[Hearer]) -> Vec<Id> {
+    let mut counts: HashMap<Id, usize> = HashMap::new();
+    let others = open.iter().filter_map(|open| open.account_id);
+    for account in others.chain(hearers.iter().map(|hearer| hearer.device.account_id)) {
+        *counts.entry(account).or_default() += 1;
+    }
+    let mut gone = Vec::new();
+    open.retain(|open| {
+        let count = open.account_id.and_then(|account| counts.get_mut(&account));
+        let Some(count) = count.filter(|count| **count > OPEN) else { return true };
+        *count -= 1;
+        gone.push(open.id);
+        false
+    });
+    gone
 }

@@ -141,3 +141,18 @@ async fn g13_a_trial_shows_each_step_and_is_one_s_own() {
     .await;
     assert_eq!(held.code, Code::ResourceExhausted);
 }
+
+#[tokio::test]
+async fn g12_a_lesser_token_registers_no_device() {
+    let world = world().await;
+    let ada = world.sign_up("ada").await;
+    let hers = register(&world, &ada, browser("http://127.0.0.1:9/ada")).await;
+    let form = issue_token_request::Form::Narrow(NarrowToken { roles: Vec::new() });
+    let asked = IssueTokenRequest { form: Some(form), audience: "messaging".to_owned(), life_seconds: 60 };
+    let token = ada.sessions(&world).issue_token(asked).await.unwrap().into_inner().access_token;
+    let lesser = world.as_token(&token);
+    assert_eq!(lesser.devices().list_devices(ListDevicesRequest {}).await.unwrap().into_inner().devices.len(), 1);
+    let refused = refusal(lesser.devices().register_device(browser("http://127.0.0.1:9/eve")).await);
+    assert_eq!(refused.is(), (Code::PermissionDenied, "ACTOR_REFUSED"));
+    assert_eq!(devices(&world, &ada).await, [hers], "and takes no place of the owner's");
+}

@@ -2,6 +2,7 @@
 
 mod device;
 mod firebase;
+mod hold;
 pub mod server;
 mod skip;
 mod ssrf;
@@ -59,4 +60,20 @@ async fn tried(world: &World, person: &Person, device_id: &str) -> Result<Vec<Pu
 /// Waits until a path has taken so many pushes.
 async fn until_taken(server: &PushServer, path: &str, count: usize) {
     eventually("pushes are taken", async || (server.taken(path).len() >= count).then_some(())).await;
+}
+
+/// Waits until something is so, while the world's clock runs fast: half a minute in a second.
+async fn as_time_goes(world: &World, what: &str, is_so: impl Fn() -> bool) {
+    let mut turn = 0;
+    eventually(what, async || {
+        if is_so() {
+            return Some(());
+        }
+        if turn % 40 == 0 {
+            world.move_clock(Duration::from_secs(30)).await;
+        }
+        turn += 1;
+        None
+    })
+    .await;
 }

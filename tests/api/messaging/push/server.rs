@@ -1,7 +1,9 @@
 //! A push service of the test's own, which speaks HTTP and answers by a script.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -10,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// What was asked.
@@ -38,6 +41,10 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
+    /// It thinks for so long, …
+    pub pause: Duration,
+    /// … or until it is let go.
+    pub held: Option<Arc<Semaphore>>,
 }
 
 pub fn reply(status: u16) -> Reply {
@@ -51,7 +58,32 @@ type Script = dyn Fn(&Asked, usize) -> Reply + Send + Sync;
 pub struct PushServer {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Asked>>>,
+    crowd: Arc<Crowd>,
     task: JoinHandle<()>,
+}
+
+/// How many are there at once.
+#[derive(Default)]
+struct Crowd {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// One of them: it may go away before it is answered.
+struct Guest(Arc<Crowd>);
+
+impl Guest {
+    fn at(crowd: &Arc<Crowd>) -> Guest {
+        let now = crowd.now.fetch_add(1, Ordering::SeqCst) + 1;
+        crowd.most.fetch_max(now, Ordering::SeqCst);
+        Guest(crowd.clone())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl PushServer {
@@ -59,8 +91,9 @@ impl PushServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, script) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::new(script));
-        let task = tokio::spawn(serve(listener, seen.clone(), script));
-        PushServer { address, seen, task }
+        let crowd = Arc::<Crowd>::default();
+        let task = tokio::spawn(serve(listener, seen.clone(), crowd.clone(), script));
+        PushServer { address, seen, crowd, task }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -70,6 +103,11 @@ impl PushServer {
     /// What came to a path, in the order in which it came.
     pub fn at(&self, path: &str) -> Vec<Asked> {
         self.seen.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+
+    /// The most requests that were waiting for their answers at once.
+    pub fn most(&self) -> usize {
+        self.crowd.most.load(Ordering::SeqCst)
     }
 
     /// What was taken at a path.
@@ -84,13 +122,17 @@ impl Drop for PushServer {
     }
 }
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Asked>>>, script: Arc<Script>) {
+async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<Asked>>>, crowd: Arc<Crowd>, script: Arc<Script>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (seen, script) = (seen.clone(), script.clone());
+        let (seen, crowd, script) = (seen.clone(), crowd.clone(), script.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let (seen, script) = (seen.clone(), script.clone());
-                async move { Ok::<_, std::convert::Infallible>(answer(request, &seen, &*script).await) }
+                let (seen, guest, script) = (seen.clone(), Guest::at(&crowd), script.clone());
+                async move {
+                    let response = answer(request, &seen, &*script).await;
+                    drop(guest);
+                    Ok::<_, std::convert::Infallible>(response)
+                }
             });
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
@@ -113,6 +155,10 @@ async fn answer(
         seen.push(asked);
         reply
     };
+    tokio::time::sleep(reply.pause).await;
+    if let Some(held) = reply.held {
+        held.acquire().await.map(drop).ok();
+    }
     let mut response = Response::builder().status(reply.status);
     for (name, value) in reply.headers {
         response = response.header(name, value);

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::server::{PushServer, reply};
-use super::{browser, devices, register, until_taken, world};
+use tokio::sync::Semaphore;
+
+use super::firebase::{Account, SEND, TOKEN, granted, told};
+use super::server::{Asked, PushServer, Reply, reply};
+use super::{as_time_goes, browser, devices, phone, register, until_taken, world};
 use crate::harness::prelude::*;
 use crate::messaging::listener::Listener;
 use crate::messaging::talk::{direct, group, read, say};
@@ -32,14 +35,34 @@ impl Party {
 
     /// Says something that nobody but eve hears of, and then something of another kind that bob does, too: by then the first is decided.
     async fn only_eve_hears(&self, what: &str) {
+        let before = self.server.taken("/eve").len();
         say(&self.world, &self.ada, &self.id, what).await;
-        until_taken(&self.server, "/eve", 1).await;
+        until_taken(&self.server, "/eve", before + 1).await;
+        self.bob_hears_another(what).await;
+    }
+
+    /// Says something elsewhere that bob hears of, and of nothing else.
+    async fn bob_hears_another(&self, what: &str) {
+        let before = self.server.taken("/bob").len();
         let other = direct(&self.world, &self.ada, &self.bob).await;
         say(&self.world, &self.ada, &other, "And you?").await;
-        until_taken(&self.server, "/bob", 1).await;
-        let topics: Vec<String> = self.server.at("/bob").iter().map(|asked| asked.header("topic").to_owned()).collect();
-        let eves = self.server.taken("/eve")[0].header("topic").to_owned();
-        assert!(!topics.contains(&eves), "{what}: {topics:?}");
+        until_taken(&self.server, "/bob", before + 1).await;
+        let (bobs, group) = self.topics();
+        assert!(!bobs.contains(&group), "{what}: {bobs:?}");
+    }
+
+    /// The topics of what bob was pushed, and eve's: the group's.
+    fn topics(&self) -> (Vec<String>, String) {
+        let topic = |asked: &Asked| asked.header("topic").to_owned();
+        (self.server.at("/bob").iter().map(topic).collect(), topic(&self.server.taken("/eve")[0]))
+    }
+
+    /// Bob looks at the conversation.
+    async fn look(&self) -> Listener {
+        let listener = Listener::of(&self.world, &self.bob).await;
+        let asked = SetFocusRequest { stream_id: listener.stream_id.clone(), conversation_id: self.id.clone() };
+        self.bob.events(&self.world).set_focus(asked).await.unwrap();
+        listener
     }
 }
 
@@ -55,9 +78,7 @@ async fn g13_who_has_muted_a_conversation_gets_no_push_of_it() {
 #[tokio::test]
 async fn g13_who_looks_at_a_conversation_gets_no_push_of_it() {
     let party = Party::begin().await;
-    let listener = Listener::of(&party.world, &party.bob).await;
-    let asked = SetFocusRequest { stream_id: listener.stream_id.clone(), conversation_id: party.id.clone() };
-    party.bob.events(&party.world).set_focus(asked).await.unwrap();
+    let _listener = party.look().await;
     party.only_eve_hears("on the screen").await;
 }
 
@@ -91,22 +112,59 @@ async fn s15_a_disabled_account_gets_no_push() {
 
 #[tokio::test]
 async fn g13_what_was_read_meanwhile_is_not_pushed_any_more() {
-    // It takes nothing until what was sent has been read.
-    let is_open = Arc::<AtomicBool>::default();
-    let opens = is_open.clone();
-    let server = PushServer::start(move |_, _| reply(if opens.load(Ordering::SeqCst) { 201 } else { 503 })).await;
-    let world = world().await;
+    // The first message is not taken, and not even answered before it has been read.
+    let (held, is_open) = (Arc::new(Semaphore::new(0)), Arc::<AtomicBool>::default());
+    let (holds, opens) = (held.clone(), is_open.clone());
+    let server = PushServer::start(move |asked, _| match asked.path.as_str() {
+        TOKEN => granted(),
+        _ if told(asked).1 > 1 || opens.load(Ordering::SeqCst) => reply(200),
+        _ => Reply { held: Some(holds.clone()), ..reply(503) },
+    })
+    .await;
+    let world = Account::make(&server).world(&server).await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let id = direct(&world, &ada, &bob).await;
-    register(&world, &bob, browser(&server.url("/bob"))).await;
-    say(&world, &ada, &id, "1").await;
-    eventually("it was tried", async || (!server.at("/bob").is_empty()).then_some(())).await;
+    register(&world, &bob, phone("bobs-phone")).await;
+    assert_eq!(say(&world, &ada, &id, "1").await.seq, 1);
+    eventually("it was tried", async || (!server.at(SEND).is_empty()).then_some(())).await;
     read(&world, &bob, &id, 0).await;
-    is_open.store(true, Ordering::SeqCst);
+    held.add_permits(Semaphore::MAX_PERMITS);
     say(&world, &ada, &id, "2").await;
-    until_taken(&server, "/bob", 1).await;
+    until_taken(&server, SEND, 1).await;
+    is_open.store(true, Ordering::SeqCst);
     say(&world, &ada, &id, "3").await;
-    until_taken(&server, "/bob", 2).await;
-    assert_eq!(server.taken("/bob").len(), 2, "the first is not sent any more");
+    eventually("the third is taken", async || server.taken(SEND).iter().any(|asked| told(asked).1 == 3).then_some(()))
+        .await;
+    assert!(server.taken(SEND).iter().all(|asked| told(asked).1 > 1), "the first is not sent any more");
     assert_eq!(devices(&world, &bob).await.len(), 1);
+}
+
+#[tokio::test]
+async fn g13_who_looked_and_went_without_reading_gets_the_push_after_all() {
+    let party = Party::begin().await;
+    let listener = party.look().await;
+    party.only_eve_hears("on the screen").await;
+    // As long as he looks it waits, however often it is asked.
+    party.world.move_clock(Duration::from_secs(20)).await;
+    party.only_eve_hears("still on the screen").await;
+    // The line is dead.
+    drop(listener);
+    as_time_goes(&party.world, "it is pushed after all", || {
+        let (bobs, group) = party.topics();
+        bobs.contains(&group)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn g13_who_looks_and_reads_gets_no_push_later_either() {
+    let party = Party::begin().await;
+    let listener = party.look().await;
+    party.only_eve_hears("on the screen").await;
+    read(&party.world, &party.bob, &party.id, 0).await;
+    drop(listener);
+    for _ in 0..3 {
+        party.world.move_clock(Duration::from_secs(30)).await;
+        party.bob_hears_another("read").await;
+    }
 }

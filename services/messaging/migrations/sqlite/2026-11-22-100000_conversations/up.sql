@@ -196,7 +196,7 @@ create table outbox (
     done_time timestamp,
     account_id blob
 );
-create index outbox_due_time on outbox (due_time) where done_time is null;
+create index outbox_due_time on outbox (kind, due_time) where done_time is null;
 create index outbox_account on outbox (account_id) where account_id is not null;
 
 -- The words of a message that can be found, by the number of its row. On PostgreSQL a table has them. The index knows itself what it has of a
