@@ -9,6 +9,7 @@ use tonic::Code;
 
 use crate::failure::Failure;
 use crate::id::Id;
+use crate::message::Blocks;
 
 /// The longest message of a request, where nothing else is said.
 pub const MESSAGE: usize = 4 << 20;
@@ -29,8 +30,11 @@ pub fn message(path: &str) -> usize {
 
 /// Room for bytes that are collected before anything can be done with them. It counts what has come, so that whoever sends slowly takes no
 /// more than that, and nobody takes all of it.
-#[derive(Clone)]
-pub struct Room(Arc<Mutex<Taken>>);
+#[derive(Clone, Default)]
+pub struct Room {
+    taken: Arc<Mutex<Taken>>,
+    pub(crate) blocks: Blocks,
+}
 
 #[derive(Default)]
 struct Taken {
@@ -45,12 +49,6 @@ pub struct Held {
     bytes: usize,
 }
 
-impl Default for Room {
-    fn default() -> Room {
-        Room(Arc::new(Mutex::default()))
-    }
-}
-
 impl Room {
     /// Nothing yet, for this account.
     pub fn hold(&self, account: Id) -> Held {
@@ -61,7 +59,7 @@ impl Room {
 impl Held {
     /// Takes more, unless there is none left.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
-        let mut taken = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by.get(&self.account).copied().unwrap_or_default();
         if taken.all + bytes > ROOM || own + bytes > SHARE {
             let failure =
@@ -72,6 +70,10 @@ impl Held {
         taken.by.insert(self.account, own + bytes);
         self.bytes += bytes;
         Ok(())
+    }
+
+    pub(crate) fn blocks(&self) -> Blocks {
+        self.room.blocks.clone()
     }
 
     /// Gives back what is not needed of it.
@@ -92,7 +94,7 @@ impl Drop for Held {
         if self.bytes == 0 {
             return;
         }
-        let mut taken = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= self.bytes;
         if let Some(own) = taken.by.get_mut(&self.account) {
             *own -= self.bytes;
@@ -127,7 +129,7 @@ mod tests {
         let mut more = room.hold(Id::NIL);
         assert!(more.grow(SHARE - 2).is_ok() && more.grow(1).is_err());
         drop((held, late, other, more));
-        let taken = room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = room.taken.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!((taken.all, taken.by.len()), (0, 0));
     }
 

@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use http::Request;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -29,6 +29,8 @@ const FRAME: usize = 256;
 /// What a message that is not small is copied into. The pieces it comes in, of 16 KiB and a little, would spoil the memory around them for as
 /// long as all of them are kept.
 const BLOCK: usize = 1 << 20;
+/// How many blocks are kept to be used again. Fresh ones, on another thread each time, would dirty memory faster than it is given back.
+const KEPT: usize = 8;
 
 /// Whose share of the room a message takes: the account's, or where there is none that of the address, of which an IPv6 client has a /64.
 pub(crate) fn holder(request: &Request<Body>) -> Id {
@@ -50,7 +52,8 @@ pub(crate) async fn one_message(
     mut held: Held,
 ) -> Result<(Request<Body>, Option<Held>), Failure> {
     let (parts, mut body) = request.into_parts();
-    let (mut gathered, mut length, mut weight, mut counted) = (Gathered::default(), 0, 0, 0);
+    let blocks = held.blocks();
+    let (mut gathered, mut length, mut weight, mut counted) = (Gathered::new(&blocks), 0, 0, 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
         length += data.len();
@@ -70,27 +73,62 @@ pub(crate) async fn one_message(
     if length > PREFIX + announced(&frames) {
         return Err(Failure::new(Code::Unimplemented, ErrorReason::MethodUnknown, "this rpc takes one message"));
     }
-    // One by one: each is gone when it is read.
-    let frames = stream::iter(frames.into_iter().map(|data| Ok::<_, Infallible>(Frame::data(data))));
-    let request = Request::from_parts(parts, Body::new(StreamBody::new(frames)));
+    let request = Request::from_parts(parts, Body::new(StreamBody::new(one_by_one(frames, blocks))));
     Ok((request, (counted > 0).then_some(held)))
 }
 
-/// What has come of a message: as it came while it is small, and then in blocks.
-#[derive(Default)]
-struct Gathered {
-    frames: Vec<Bytes>,
-    block: BytesMut,
+/// Gives frames one by one: each is gone when it is read, and its block free again.
+fn one_by_one(frames: Vec<Bytes>, blocks: Blocks) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+    stream::unfold((frames.into_iter(), Bytes::new(), blocks), |(mut frames, read, blocks)| async move {
+        blocks.give_back(read);
+        let frame = frames.next()?;
+        Some((Ok(Frame::data(frame.clone())), (frames, frame, blocks)))
+    })
 }
 
-impl Gathered {
+/// Blocks that are used again.
+#[derive(Clone, Default)]
+pub(crate) struct Blocks(Arc<Mutex<Vec<BytesMut>>>);
+
+impl Blocks {
+    fn take(&self) -> BytesMut {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| BytesMut::with_capacity(BLOCK))
+    }
+
+    /// Takes back a block that nobody reads any more; anything else is dropped.
+    fn give_back(&self, read: Bytes) {
+        if let Ok(mut block) = read.try_into_mut()
+            && block.capacity() == BLOCK
+        {
+            block.clear();
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < KEPT {
+                kept.push(block);
+            }
+        }
+    }
+}
+
+/// What has come of a message: as it came while it is small, and then in blocks.
+struct Gathered<'b> {
+    frames: Vec<Bytes>,
+    block: BytesMut,
+    blocks: &'b Blocks,
+}
+
+impl<'b> Gathered<'b> {
+    fn new(blocks: &'b Blocks) -> Gathered<'b> {
+        Gathered { frames: Vec::new(), block: BytesMut::new(), blocks }
+    }
+
     fn copy(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             if self.block.len() == BLOCK {
                 self.close();
             }
             if self.block.is_empty() {
-                self.block.reserve(BLOCK);
+                self.block = self.blocks.take();
             }
             let (fitting, rest) = data.split_at(data.len().min(BLOCK - self.block.len()));
             self.block.extend_from_slice(fitting);
@@ -131,6 +169,8 @@ fn broken() -> Failure {
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "what a test stands on must be there")]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use crate::limits::{MESSAGE, Room};
 
     use super::*;
@@ -175,15 +215,21 @@ mod tests {
         assert_eq!(holder(&Request::new(Body::empty())), Id::NIL);
     }
 
-    #[test]
-    fn m6_a_long_message_is_copied_into_blocks_and_nothing_of_it_is_lost() {
-        let mut gathered = Gathered::default();
+    #[tokio::test]
+    async fn m6_a_long_message_is_copied_into_blocks_that_are_used_again_and_nothing_of_it_is_lost() {
+        let blocks = Blocks::default();
+        let mut gathered = Gathered::new(&blocks);
         let all: Vec<u8> = (0..5 * BLOCK / 2).map(|at| (at % 251) as u8).collect();
         gathered.frames.push(Bytes::copy_from_slice(&all[..100]));
         all[100..].chunks(16_393).for_each(|frame| gathered.copy(frame));
         let frames = gathered.finish();
         assert_eq!(frames.iter().map(Bytes::len).collect::<Vec<_>>(), [100, BLOCK, BLOCK, BLOCK / 2 - 100]);
-        assert!(frames.concat() == all, "other bytes");
+        let read: Vec<Bytes> = one_by_one(frames, blocks.clone())
+            .map(|frame| Bytes::copy_from_slice(frame.expect("a frame").data_ref().expect("data")))
+            .collect()
+            .await;
+        assert!(read.concat() == all, "other bytes");
+        assert_eq!(blocks.0.lock().expect("a lock").len(), 3);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Pieces {
     /// How far the upload is.
     stored: i64,
     collected: BytesMut,
+    /// The part before, whose memory is used again when it is written.
+    spare: Bytes,
     /// Room for what is collected.
     held: Held,
     /// The part that is being written.
@@ -125,6 +127,7 @@ impl Pieces {
             offset,
             stored: row.offset_bytes,
             collected: BytesMut::new(),
+            spare: Bytes::new(),
             held,
             writing: None,
         }
@@ -177,7 +180,9 @@ impl Pieces {
         self.written().await?;
         let length = i64::try_from(self.collected.len()).unwrap_or(i64::MAX);
         let place = Place { offset: self.offset, length, last };
-        let (data, held) = (vec![std::mem::take(&mut self.collected).freeze()], self.held.split());
+        let data = std::mem::replace(&mut self.collected, again(std::mem::take(&mut self.spare))).freeze();
+        self.spare = data.clone();
+        let (data, held) = (vec![data], self.held.split());
         let (uploader, upload, account) = (self.uploader.clone(), self.upload, self.account);
         self.offset += length;
         self.writing = Some(spawn(&self.tasks, async move {
@@ -195,6 +200,13 @@ impl Pieces {
         }
         Ok(())
     }
+}
+
+/// The memory of a part that is written: a stream takes what two parts take, however long it is.
+fn again(written: Bytes) -> BytesMut {
+    let mut free = written.try_into_mut().unwrap_or_default();
+    free.clear();
+    free
 }
 
 /// Adds to a part what it has room for, and answers the rest. It is copied: a piece is a slice of all that came with it, whatever that was,
