@@ -49,6 +49,38 @@ pub struct Config {
     )]
     pub starts_per_minute: u32,
 
+    /// How many people an account may name in a minute to start conversations with them or to add them, beside a thousand at once; 0 for any
+    /// number
+    #[arg(
+        id = "messaging_named_per_minute",
+        long = "messaging-named-per-minute",
+        env = "QUARTET_MESSAGING_NAMED_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 200
+    )]
+    pub named_per_minute: u32,
+
+    /// How many addresses an account may name in an hour that are nobody's: beyond that it is told of none; 0 for any number
+    #[arg(
+        id = "messaging_misses_per_hour",
+        long = "messaging-misses-per-hour",
+        env = "QUARTET_MESSAGING_MISSES_PER_HOUR",
+        value_name = "COUNT",
+        default_value_t = 20
+    )]
+    pub misses_per_hour: u32,
+
+    /// How many conversations somebody may be brought into in an hour by people to whom they have never written, a quarter of them by the same
+    /// one; 0 for any number
+    #[arg(
+        id = "messaging_strangers_per_hour",
+        long = "messaging-strangers-per-hour",
+        env = "QUARTET_MESSAGING_STRANGERS_PER_HOUR",
+        value_name = "COUNT",
+        default_value_t = 20
+    )]
+    pub strangers_per_hour: u32,
+
     /// How many reactions, edits, deletions, renamings, changes of roles and removals of people an account may make in a minute, all together; 0
     /// for any number
     #[arg(

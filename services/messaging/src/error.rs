@@ -19,6 +19,12 @@ pub enum Error {
     ParticipantNotFound(String),
     /// None of these ids and addresses is an active account's.
     PersonNotFound(Vec<String>),
+    /// These do not accept anything from the caller; how they were named, if they were.
+    PersonUnreachable(Vec<String>),
+    /// The caller has blocked these.
+    AccountBlocked(Vec<String>),
+    /// These have left the group by themselves, lately.
+    ParticipantLeft(Vec<String>),
     DeviceNotFound(String),
     StreamNotFound,
     /// The caller takes part and may not do this.
@@ -35,6 +41,7 @@ pub enum Error {
     DeviceLimit(i32),
     /// Somebody acts for the account, or the token is for less than all.
     ActorRefused,
+    BlockLimit(i32),
     LastOwner,
     MessageDeleted,
     EditTooLate,
@@ -71,6 +78,18 @@ fn failure(error: Error) -> Failure {
             let message = format!("there is no account of {}", persons.join(", "));
             not_found(Reason::PersonNotFound, &message).with("persons", persons.join(","))
         }
+        Error::PersonUnreachable(persons) => {
+            let message = "somebody does not accept messages from you";
+            precondition(Reason::PersonUnreachable, message).with("persons", persons.join(","))
+        }
+        Error::AccountBlocked(persons) => {
+            let message = "you have blocked somebody whom this is to reach: unblock them first";
+            precondition(Reason::AccountBlocked, message).with("persons", persons.join(","))
+        }
+        Error::ParticipantLeft(persons) => {
+            let message = "who has left a group is not added again for seven days";
+            precondition(Reason::ParticipantLeft, message).with("persons", persons.join(","))
+        }
         Error::DeviceNotFound(id) => not_found(Reason::DeviceNotFound, "there is no such device").with("device_id", id),
         Error::StreamNotFound => not_found(Reason::StreamNotFound, "there is no such stream here"),
         Error::RightMissing => {
@@ -83,7 +102,7 @@ fn failure(error: Error) -> Failure {
         Error::IsDirect => precondition(Reason::ConversationIsDirect, "this is for groups"),
         Error::PeerGone => precondition(Reason::PeerGone, "the account at the other end is gone"),
         Error::ConversationLimit(limit) => {
-            limited(Reason::ConversationLimitReached, "conversations an account takes part in", limit)
+            limited(Reason::ConversationLimitReached, "conversations an account has begun and takes part in", limit)
         }
         Error::ParticipantLimit(limit) => limited(Reason::ParticipantLimitReached, "participants a group has", limit),
         Error::PinLimit(limit) => limited(Reason::PinLimitReached, "conversations that are pinned", limit),
@@ -96,6 +115,7 @@ fn failure(error: Error) -> Failure {
             of(Code::PermissionDenied, Reason::ActorRefused, message)
         }
         Error::DeviceLimit(limit) => limited(Reason::DeviceLimitReached, "devices an account has", limit),
+        Error::BlockLimit(limit) => limited(Reason::BlockLimitReached, "accounts that an account blocks", limit),
         Error::LastOwner => precondition(Reason::LastOwner, "a group keeps an owner: make somebody else one first"),
         Error::MessageDeleted => precondition(Reason::MessageDeleted, "the message was deleted"),
         Error::EditTooLate => precondition(Reason::EditTooLate, "the time in which it could be edited is over"),

@@ -14,6 +14,10 @@ use crate::error::Error;
 const TYPING: u32 = 60;
 /// How many pushes somebody tries in a minute.
 const TEST_PUSHES: u32 = 10;
+/// How many people can be named at once, whatever may be named in a minute: a large group.
+const AT_ONCE: u32 = 1000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
 
 /// Counts what accounts do.
 #[derive(Clone)]
@@ -21,6 +25,9 @@ pub struct Rates {
     throttle: Throttle,
     sends: u32,
     starts: u32,
+    named: u32,
+    misses: u32,
+    strangers: u32,
     acts: u32,
     searches: u32,
 }
@@ -31,6 +38,9 @@ impl Rates {
             throttle,
             sends: config.sends_per_minute,
             starts: config.starts_per_minute,
+            named: config.named_per_minute,
+            misses: config.misses_per_hour,
+            strangers: config.strangers_per_hour,
             acts: config.acts_per_minute,
             searches: config.searches_per_minute,
         }
@@ -63,16 +73,65 @@ impl Rates {
         self.take("test push", account, TEST_PUSHES).await
     }
 
+    /// Counts people whom somebody names.
+    pub async fn name(&self, account: Id, count: usize) -> Result<(), Error> {
+        if self.named == 0 {
+            return Ok(());
+        }
+        let quota = Quota { burst: self.named.max(AT_ONCE), ..quota(self.named, MINUTE) };
+        self.many(&bucket("name", &[account], quota), count).await
+    }
+
+    /// Counts addresses that somebody names and that are nobody's. What is answered can be given back.
+    pub async fn miss(&self, account: Id, count: usize) -> Result<Vec<Bucket>, Error> {
+        if self.misses == 0 {
+            return Ok(Vec::new());
+        }
+        let bucket = bucket("miss", &[account], quota(self.misses, HOUR));
+        self.many(&bucket, count).await?;
+        Ok(vec![bucket])
+    }
+
+    /// Counts that people are reached by somebody to whom they have never written. Of the times that a person can be, the same one takes a
+    /// quarter, so that the others are not kept away by them. What is answered can be given back.
+    pub async fn reach(&self, account: Id, people: &[Id]) -> Result<Vec<Bucket>, Error> {
+        if self.strangers == 0 || people.is_empty() {
+            return Ok(Vec::new());
+        }
+        let by_all = |person: &Id| bucket("reach", &[*person], quota(self.strangers, HOUR));
+        let by_one = |person: &Id| bucket("reach", &[*person, account], quota((self.strangers / 4).max(1), HOUR));
+        let buckets: Vec<Bucket> = people.iter().flat_map(|person| [by_all(person), by_one(person)]).collect();
+        self.throttle.take_all(&buckets).await.map_err(Error::RateLimited)?;
+        Ok(buckets)
+    }
+
+    pub async fn give_back(&self, buckets: &[Bucket]) {
+        self.throttle.give_back(buckets).await;
+    }
+
+    async fn many(&self, bucket: &Bucket, count: usize) -> Result<(), Error> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.throttle.take_many(bucket, count).await.map_err(Error::RateLimited)
+    }
+
     /// Takes one of so many in a minute; of 0 there is any number.
     async fn take(&self, what: &str, account: Id, per_minute: u32) -> Result<(), Error> {
         if per_minute == 0 {
             return Ok(());
         }
-        let refill_every = TimeDelta::milliseconds(60_000 / i64::from(per_minute.min(60_000)));
-        let quota = Quota { burst: per_minute, refill_every };
-        // The same on every instance. Half of an id is random: nobody can try all of them.
-        let tag = digest(&SHA256, &[b"quartet messaging ".as_slice(), what.as_bytes(), account.as_bytes()].concat());
-        let bucket = Bucket { key: URL_SAFE_NO_PAD.encode(tag), quota };
-        self.throttle.take(&bucket).await.map_err(Error::RateLimited)
+        self.many(&bucket(what, &[account], quota(per_minute, MINUTE)), 1).await
     }
+}
+
+/// So many in a time.
+fn quota(burst: u32, milliseconds: i64) -> Quota {
+    let refill_every = TimeDelta::milliseconds((milliseconds / i64::from(burst.max(1))).max(1));
+    Quota { burst, refill_every }
+}
+
+/// The same on every instance. Half of an id is random: nobody can try all of them.
+fn bucket(what: &str, ids: &[Id], quota: Quota) -> Bucket {
+    let mut told = [b"quartet messaging ".as_slice(), what.as_bytes()].concat();
+    ids.iter().for_each(|id| told.extend_from_slice(id.as_bytes()));
+    Bucket { key: URL_SAFE_NO_PAD.encode(digest(&SHA256, &told)), quota }
 }

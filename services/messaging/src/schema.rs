@@ -33,6 +33,14 @@ diesel::table! {
         /// The place among the pinned ones.
         pin_number -> Nullable<BigInt>,
         muted_until -> Nullable<Timestamp>,
+        /// Whether they have written something there.
+        has_written -> Bool,
+        /// Whether they have begun it.
+        began -> Bool,
+        /// Of a direct one: whether they have blocked the other, …
+        blocks -> Bool,
+        /// … or the other them.
+        blocked -> Bool,
         create_time -> Timestamp,
     }
 }
@@ -115,6 +123,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// From whom an account accepts nothing.
+    block (account_id, blocked_id) {
+        account_id -> Binary,
+        blocked_id -> Binary,
+        create_time -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Who has left a group by themselves.
+    departure (conversation_id, account_id) {
+        conversation_id -> Binary,
+        account_id -> Binary,
+        leave_time -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Whom an account has named by which address.
+    addressed (account_id, person_id) {
+        account_id -> Binary,
+        person_id -> Binary,
+        email_key -> Text,
+    }
+}
+
+diesel::table! {
+    /// How many conversations an account takes part in that it has begun.
     usage (account_id) {
         account_id -> Binary,
         conversation_count -> Integer,
@@ -147,5 +183,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     change,
     change_subject,
     usage,
+    block,
+    departure,
+    addressed,
     device
 );

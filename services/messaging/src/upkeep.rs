@@ -1,5 +1,5 @@
-//! What the service does unasked, in small turns and on each instance: it removes conversations that everybody has left, and
-//! requests that nobody repeats any more. All of it is due by the clock and known from the database.
+//! What the service does unasked, in small turns and on each instance: it removes conversations that everybody has left, requests that nobody
+//! repeats any more, and what says who has left a group long ago. All of it is due by the clock and known from the database.
 
 use std::time::Duration;
 
@@ -33,5 +33,6 @@ async fn rows(store: Store, faults: Faults) {
 
 async fn sweep(store: &Store) -> Result<(), DbError> {
     while store.sweep_requests().await? {}
+    while store.sweep_departures().await? {}
     Ok(())
 }

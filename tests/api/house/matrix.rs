@@ -146,14 +146,17 @@ const STATED: &str = "
 /quartet.media.v1.UploadService/PutChunk: account
 /quartet.media.v1.UploadService/StartUpload: account
 /quartet.media.v1.UploadService/Upload: account
+/quartet.messaging.v1.ConversationService/BlockAccount: account
 /quartet.messaging.v1.ConversationService/ClearHistory: account
 /quartet.messaging.v1.ConversationService/GetConversation: account
+/quartet.messaging.v1.ConversationService/ListBlockedAccounts: account
 /quartet.messaging.v1.ConversationService/ListContacts: account
 /quartet.messaging.v1.ConversationService/ListConversations: account
 /quartet.messaging.v1.ConversationService/SetFavorite: account
 /quartet.messaging.v1.ConversationService/SetMuted: account
 /quartet.messaging.v1.ConversationService/SetPinned: account
 /quartet.messaging.v1.ConversationService/StartConversation: account
+/quartet.messaging.v1.ConversationService/UnblockAccount: account
 /quartet.messaging.v1.ConversationService/UpdateConversation: account
 /quartet.messaging.v1.DeviceService/GetPushConfig: public
 /quartet.messaging.v1.DeviceService/ListDevices: account

@@ -2,7 +2,7 @@
 
 use quartet_proto::identity::v1::profile_service_client::ProfileServiceClient;
 
-use super::meet::{direct, group};
+use super::meet::{addressed, direct, group, say, start, starting};
 use crate::harness::Bearer;
 use crate::harness::prelude::*;
 
@@ -29,7 +29,9 @@ async fn i21_contacts_are_listed_by_name_with_their_addresses() {
     for (first, last) in [("zoe", "Last"), ("Änne", "Byron"), ("anna", "Zorn"), ("Bob", "")] {
         let person = world.sign_up("friend").await;
         call(&world, &person, first, last).await;
-        conversations.push(direct(&world, &ada, &person).await.conversation_id);
+        let id = direct(&world, &ada, &person).await.conversation_id;
+        say(&world, &person, &id, "Hello").await;
+        conversations.push(id);
         people.push(person);
     }
     group(&world, &ada, "Holiday", &[&people[0], &world.sign_up("joe").await]).await;
@@ -57,9 +59,15 @@ async fn i21_contacts_are_listed_by_name_with_their_addresses() {
         }
     }
     assert_eq!(paged, listed);
-    let back = contacts(&world, &people[0], 0, "").await.contacts;
-    assert_eq!(back.len(), 1, "who shares only a group is no contact");
-    assert_eq!(back[0].person.as_ref().unwrap().account_id, ada.account_id);
+    let back = async || {
+        let back = contacts(&world, &people[0], 0, "").await.contacts;
+        assert_eq!(back.len(), 1, "who shares only a group is no contact");
+        back[0].person.clone().unwrap()
+    };
+    let shown = back().await;
+    assert_eq!((&shown.account_id, shown.email.as_str()), (&ada.account_id, ""), "she has not written to them");
+    start(&world, &people[0], starting(ConversationKind::Direct, "", vec![addressed(&ada.email)])).await.unwrap();
+    assert_eq!(back().await.email, ada.email, "they have named her by it");
     let wrong = ListContactsRequest { page_size: -1, page_token: "x".to_owned() };
     assert_eq!(refusal(ada.conversations(&world).list_contacts(wrong).await).fields, ["page_size", "page_token"]);
 }

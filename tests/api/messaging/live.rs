@@ -245,8 +245,11 @@ async fn typed(listener: &mut Listener, person: &Person) -> bool {
 async fn g4_presence_is_told_to_those_who_tell_their_own() {
     let world = World::shared().await;
     let (ada, bob, eve) = tokio::join!(world.sign_up("ada"), world.sign_up("bob"), world.sign_up("eve"));
-    direct(&world, &ada, &bob).await;
-    direct(&world, &eve, &bob).await;
+    for person in [&ada, &eve] {
+        let id = direct(&world, person, &bob).await;
+        say(&world, person, &id, "Hello").await;
+        say(&world, &bob, &id, "Hello").await;
+    }
     let asked = SubscribeRequest { presence: true, ..Default::default() };
     let mut hers = Listener::with(&world, &ada, asked.clone()).await;
     let silent = Listener::of(&world, &eve).await;

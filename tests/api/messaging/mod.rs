@@ -1,7 +1,9 @@
 //! Conversations, and what is said in them.
 
 mod act;
+pub mod block;
 mod connect;
+mod consent;
 mod contact;
 mod conversation;
 mod conversation_list;

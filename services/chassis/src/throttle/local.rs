@@ -30,7 +30,7 @@ impl LocalThrottle {
         LocalThrottle { clock, room: ROOM, known: Arc::default() }
     }
 
-    pub fn take_all(&self, buckets: &[Bucket]) -> Result<(), Duration> {
+    pub fn take_many(&self, buckets: &[Bucket], count: u32) -> Result<(), Duration> {
         let now = milliseconds(self.clock.now());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut longest = 0;
@@ -38,7 +38,7 @@ impl LocalThrottle {
         for Bucket { key, quota } in buckets {
             // Never later than an empty one would be, also when the clock was put back.
             let before = known.buckets.get(key).copied().unwrap_or(now).clamp(now, now + quota.whole());
-            let after = before + quota.interval();
+            let after = before + quota.interval().saturating_mul(i64::from(count));
             longest = longest.max(after - now - quota.whole());
             full.push(after);
         }
@@ -138,22 +138,22 @@ mod tests {
         let (throttle, _folder) = throttle()?;
         let three = [bucket("a", 3, 10)];
         for _ in 0..10 {
-            assert_eq!(throttle.take_all(&three), Ok(()));
+            assert_eq!(throttle.take_many(&three, 1), Ok(()));
             throttle.give_back(&three);
         }
         for _ in 0..3 {
-            assert_eq!(throttle.take_all(&three), Ok(()));
+            assert_eq!(throttle.take_many(&three, 1), Ok(()));
         }
-        let wait = throttle.take_all(&three).err().unwrap_or_default();
+        let wait = throttle.take_many(&three, 1).err().unwrap_or_default();
         assert!(wait > Duration::from_secs(590) && wait <= Duration::from_secs(600), "{wait:?}");
-        assert_eq!(throttle.take_all(&[bucket("b", 3, 10)]), Ok(()), "somebody else's");
+        assert_eq!(throttle.take_many(&[bucket("b", 3, 10)], 1), Ok(()), "somebody else's");
         throttle.clock.move_by(TimeDelta::minutes(10))?;
-        assert_eq!(throttle.take_all(&three), Ok(()));
-        assert!(throttle.take_all(&three).is_err());
+        assert_eq!(throttle.take_many(&three, 1), Ok(()));
+        assert!(throttle.take_many(&three, 1).is_err());
         throttle.reset("a");
-        assert_eq!(throttle.take_all(&three), Ok(()));
+        assert_eq!(throttle.take_many(&three, 1), Ok(()));
         throttle.clock.move_by(TimeDelta::days(-2))?;
-        let wait = throttle.take_all(&three).err().unwrap_or_default();
+        let wait = throttle.take_many(&three, 1).err().unwrap_or_default();
         assert!(wait <= Duration::from_secs(600), "a clock that was put back: {wait:?}");
         Ok(())
     }
@@ -162,12 +162,24 @@ mod tests {
     fn s06_several_buckets_are_taken_together_or_not_at_all() -> anyhow::Result<()> {
         let (throttle, _folder) = throttle()?;
         let (narrow, wide) = (bucket("narrow", 1, 1), bucket("wide", 2, 60));
-        assert_eq!(throttle.take_all(&[narrow.clone(), wide.clone()]), Ok(()));
+        assert_eq!(throttle.take_many(&[narrow.clone(), wide.clone()], 1), Ok(()));
         for _ in 0..5 {
-            assert!(throttle.take_all(&[narrow.clone(), wide.clone()]).is_err());
+            assert!(throttle.take_many(&[narrow.clone(), wide.clone()], 1).is_err());
         }
-        assert_eq!(throttle.take_all(std::slice::from_ref(&wide)), Ok(()), "what was refused has taken nothing");
-        assert!(throttle.take_all(&[wide]).is_err());
+        assert_eq!(throttle.take_many(std::slice::from_ref(&wide), 1), Ok(()), "what was refused has taken nothing");
+        assert!(throttle.take_many(&[wide], 1).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn s49_many_of_a_bucket_are_taken_at_once_or_none() -> anyhow::Result<()> {
+        let (throttle, _folder) = throttle()?;
+        let ten = [bucket("ten", 10, 1)];
+        assert_eq!(throttle.take_many(&ten, 7), Ok(()));
+        assert_eq!(throttle.take_many(&ten, 4).err(), Some(Duration::from_secs(60)));
+        assert_eq!(throttle.take_many(&ten, 3), Ok(()));
+        assert_eq!(throttle.take_many(&ten, 1).err(), Some(Duration::from_secs(60)));
+        assert!(throttle.take_many(&[bucket("other", 10, 1)], 11).is_err(), "more than there ever are");
         Ok(())
     }
 
@@ -191,13 +203,13 @@ mod tests {
         let (mut throttle, _folder) = throttle()?;
         throttle.room = 100;
         let victim = bucket("victim", 5, 60);
-        while throttle.take_all(std::slice::from_ref(&victim)).is_ok() {}
+        while throttle.take_many(std::slice::from_ref(&victim), 1).is_ok() {}
         for number in 0..1000 {
-            assert_eq!(throttle.take_all(&[bucket(&number.to_string(), 5, 60)]), Ok(()));
+            assert_eq!(throttle.take_many(&[bucket(&number.to_string(), 5, 60)], 1), Ok(()));
             let crowd = Crowd { key: number.to_string(), limit: 2, window: TimeDelta::hours(3) };
             assert_eq!(throttle.join(&crowd, "a"), Ok(false));
         }
-        assert!(throttle.take_all(&[victim]).is_err());
+        assert!(throttle.take_many(&[victim], 1).is_err());
         let known = throttle.known.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(known.buckets.len() <= 100 && known.crowds.len() <= 100);
         Ok(())

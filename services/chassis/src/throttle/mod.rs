@@ -56,9 +56,18 @@ impl Throttle {
 
     /// Takes one of each bucket, or none at all and says how long until there is one of each.
     pub async fn take_all(&self, buckets: &[Bucket]) -> Result<(), Duration> {
+        self.take_of_each(buckets, 1).await
+    }
+
+    /// Takes so many of a bucket, or none.
+    pub async fn take_many(&self, bucket: &Bucket, count: u32) -> Result<(), Duration> {
+        self.take_of_each(std::slice::from_ref(bucket), count).await
+    }
+
+    async fn take_of_each(&self, buckets: &[Bucket], count: u32) -> Result<(), Duration> {
         match self {
-            Throttle::Local(local) => local.take_all(buckets),
-            Throttle::Redis(redis) => redis.take_all(buckets).await,
+            Throttle::Local(local) => local.take_many(buckets, count),
+            Throttle::Redis(redis) => redis.take_many(buckets, count).await,
         }
     }
 

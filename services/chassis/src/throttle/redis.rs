@@ -15,15 +15,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long keys stay when they mean nothing any more, in milliseconds: clocks differ.
 const SLACK: i64 = 600_000;
 
-/// Arguments: now, the slack, and of each bucket how long one takes to come back and how many there are. Answers how long to wait.
+/// Arguments: now, the slack, how many to take, and of each bucket how long one takes to come back and how many there are. Answers how long to
+/// wait.
 const TAKE: &str = r"
-local now, slack = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, slack, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local wait, full = 0, {}
 for i, key in ipairs(KEYS) do
-  local interval = tonumber(ARGV[2 * i + 1])
-  local whole = interval * tonumber(ARGV[2 * i + 2])
+  local interval = tonumber(ARGV[2 * i + 2])
+  local whole = interval * tonumber(ARGV[2 * i + 3])
   local before = tonumber(redis.call('GET', key) or now)
-  full[i] = math.min(math.max(before, now), now + whole) + interval
+  full[i] = math.min(math.max(before, now), now + whole) + interval * count
   wait = math.max(wait, full[i] - now - whole)
 end
 if wait > 0 then return wait end
@@ -73,14 +74,14 @@ impl RedisThrottle {
         RedisThrottle { bus, clock, local, paused: Arc::default() }
     }
 
-    pub(super) async fn take_all(&self, buckets: &[Bucket]) -> Result<(), Duration> {
+    pub(super) async fn take_many(&self, buckets: &[Bucket], count: u32) -> Result<(), Duration> {
         if buckets.is_empty() {
             return Ok(());
         }
-        match self.ask::<i64>(self.of_buckets(TAKE, buckets)).await {
+        match self.ask::<i64>(self.of_buckets(TAKE, Some(count), buckets)).await {
             Some(0) => Ok(()),
             Some(longest) => Err(wait(longest)),
-            None => self.local.take_all(buckets),
+            None => self.local.take_many(buckets, count),
         }
     }
 
@@ -88,7 +89,7 @@ impl RedisThrottle {
         // What was taken from the memory goes back there; Redis has the rest.
         self.local.give_back(buckets);
         if !buckets.is_empty() {
-            self.ask::<i64>(self.of_buckets(GIVE_BACK, buckets)).await;
+            self.ask::<i64>(self.of_buckets(GIVE_BACK, None, buckets)).await;
         }
     }
 
@@ -117,9 +118,12 @@ impl RedisThrottle {
         self.ask::<i64>(command).await;
     }
 
-    fn of_buckets(&self, script: &str, buckets: &[Bucket]) -> Cmd {
+    fn of_buckets(&self, script: &str, count: Option<u32>, buckets: &[Bucket]) -> Cmd {
         let keys: Vec<&str> = buckets.iter().map(|bucket| bucket.key.as_str()).collect();
         let mut command = self.script(script, &keys);
+        if let Some(count) = count {
+            command.arg(count);
+        }
         for bucket in buckets {
             command.arg(bucket.quota.interval()).arg(bucket.quota.burst);
         }

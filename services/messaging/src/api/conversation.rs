@@ -13,7 +13,8 @@ use quartet_proto::messaging::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
-use super::ask;
+use super::reach::reach;
+use super::{ask, block};
 use crate::conversation::{Kind, NAME};
 use crate::error::Error;
 use crate::given::{name, name_mask, until};
@@ -24,6 +25,7 @@ use crate::store::conversation::NewGroup;
 use crate::store::conversation_list::Position;
 use crate::store::conversation_view::{ConversationList, ConversationView, Filter};
 use crate::store::person::Person;
+use crate::store::reach::{Reached, Way};
 
 /// The rpcs of conversations.
 pub struct ConversationApi {
@@ -49,7 +51,6 @@ impl ConversationService for ConversationApi {
     ) -> Result<Response<StartConversationResponse>, Status> {
         let caller = Caller::of(&request)?;
         let start = start(request.into_inner())?;
-        self.rates.start(caller.account_id).await?;
         let view = match start.kind {
             Kind::Direct => self.start_direct(caller.account_id, &start).await?,
             Kind::Group => self.start_group(caller.account_id, &start).await?,
@@ -166,23 +167,65 @@ impl ConversationService for ConversationApi {
         let contacts = found.into_iter().map(Contact::from).collect();
         Ok(Response::new(ListContactsResponse { contacts, next_page_token }))
     }
+
+    async fn block_account(
+        &self,
+        request: Request<BlockAccountRequest>,
+    ) -> Result<Response<BlockAccountResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let other = block::other(&request.get_ref().account_id, caller.account_id)?;
+        self.rates.act(caller.account_id).await?;
+        self.store.block_account(caller.account_id, other).await?;
+        Ok(Response::new(BlockAccountResponse {}))
+    }
+
+    async fn unblock_account(
+        &self,
+        request: Request<UnblockAccountRequest>,
+    ) -> Result<Response<UnblockAccountResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let other = block::other(&request.get_ref().account_id, caller.account_id)?;
+        self.rates.act(caller.account_id).await?;
+        self.store.unblock_account(caller.account_id, other).await?;
+        Ok(Response::new(UnblockAccountResponse {}))
+    }
+
+    async fn list_blocked_accounts(
+        &self,
+        request: Request<ListBlockedAccountsRequest>,
+    ) -> Result<Response<ListBlockedAccountsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let list = block::list(request.get_ref(), caller.account_id)?;
+        let mut found = self.store.blocked_accounts(&list).await.map_err(Error::from)?;
+        let next_page_token = page::cut(&mut found, list.size, block::token);
+        let accounts = found.into_iter().map(BlockedAccount::from).collect();
+        Ok(Response::new(ListBlockedAccountsResponse { accounts, next_page_token }))
+    }
 }
 
 impl ConversationApi {
     async fn start_direct(&self, caller: Id, start: &Start) -> Result<ConversationView, Error> {
-        let others = self.store.others(caller, &start.persons).await?;
-        let [other] = others.as_slice() else { return Err(Error::DirectNeedsTwo) };
+        let counted = reach(&self.store, &self.rates, caller, &start.persons, Way::Direct).await?;
+        let outcome = self.one_other(caller, start, &counted.reached).await;
+        counted.unless_refused(&self.rates, outcome).await
+    }
+
+    async fn one_other(&self, caller: Id, start: &Start, reached: &Reached) -> Result<ConversationView, Error> {
+        let [_] = reached.others.as_slice() else { return Err(Error::DirectNeedsTwo) };
         if !start.name.is_empty() {
             let mut fields = Fields::default();
             fields.refuse("name", "is for groups");
             return Err(fields.into());
         }
-        self.store.start_direct(caller, *other).await
+        self.store.start_direct(caller, &start.persons).await
     }
 
     async fn start_group(&self, caller: Id, start: &Start) -> Result<ConversationView, Error> {
         let (name, persons, key) = (&start.name, &start.persons, start.key.as_ref());
-        self.store.start_group(caller, &NewGroup { name, persons, key, limit: self.participants }).await
+        let counted = reach(&self.store, &self.rates, caller, persons, Way::NewGroup).await?;
+        let group = NewGroup { name, persons, key, limit: self.participants };
+        let outcome = self.store.start_group(caller, &group).await;
+        counted.unless_refused(&self.rates, outcome).await
     }
 }
 

@@ -30,6 +30,7 @@ impl From<ConversationView> for Conversation {
             hidden_seq: own.hidden_seq(),
             favorite: own.favorite,
             pinned: own.pin_number.is_some(),
+            blocked: own.blocks,
             muted_until: own.muted_until.map(timestamp),
             etag: etag::of(row.version),
             create_time: Some(timestamp(row.create_time)),
@@ -77,7 +78,7 @@ impl From<ParticipantRow> for Participant {
     }
 }
 
-/// The same with the address, for those who take part.
+/// The same with the address, where it is seen.
 pub fn with_address(participant: ParticipantRow) -> Participant {
     let email = participant.account.as_ref().map(|account| account.email.clone()).unwrap_or_default();
     Participant { email, ..Participant::from(participant) }

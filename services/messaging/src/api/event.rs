@@ -21,9 +21,12 @@ pub struct EventApi {
 impl EventApi {
     /// Tells others that somebody types.
     pub async fn type_in(&self, account: Id, asked: &SetTypingRequest) -> Result<(), Error> {
-        let conversation = self.own(account, &asked.conversation_id).await?;
+        let conversation = ask::conversation(&asked.conversation_id)?;
         self.rates.typing(account).await?;
-        self.store.hub.typing(conversation, account, asked.typing);
+        let heard = self.store.is_heard_typing(conversation, account).await?;
+        if heard.ok_or_else(|| Error::ConversationNotFound(asked.conversation_id.clone()))? {
+            self.store.hub.typing(conversation, account, asked.typing);
+        }
         Ok(())
     }
 

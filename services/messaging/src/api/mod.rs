@@ -1,6 +1,7 @@
 //! The rpcs.
 
 pub mod ask;
+mod block;
 mod connect;
 pub mod conversation;
 mod conversation_view;
@@ -9,5 +10,6 @@ pub mod event;
 pub mod live;
 pub mod message;
 pub mod participant;
+mod reach;
 pub mod receipt;
 pub mod told;

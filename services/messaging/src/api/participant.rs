@@ -13,11 +13,13 @@ use tonic::{Request, Response, Status};
 
 use super::ask;
 use super::conversation_view::with_address;
+use super::reach::reach;
 use crate::conversation::Role;
 use crate::error::Error;
 use crate::rates::Rates;
 use crate::store::Store;
 use crate::store::participant::ParticipantRow;
+use crate::store::reach::Way;
 
 /// The rpcs of participants.
 pub struct ParticipantApi {
@@ -56,9 +58,9 @@ impl ParticipantService for ParticipantApi {
         let persons = ask::persons(participants, &mut fields);
         let Some(persons) = persons else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&conversation_id)?;
-        self.rates.start(caller.account_id).await?;
-        let added = self.store.add_participants(id, caller.account_id, &persons, self.participants).await?;
-        let (view, count) = added;
+        let counted = reach(&self.store, &self.rates, caller.account_id, &persons, Way::Group(id)).await?;
+        let outcome = self.store.add_participants(id, caller.account_id, &persons, self.participants).await;
+        let (view, count) = counted.unless_refused(&self.rates, outcome).await?;
         let added = i32::try_from(count).unwrap_or(i32::MAX);
         Ok(Response::new(AddParticipantsResponse { conversation: Some(view.into()), added }))
     }

@@ -1,4 +1,4 @@
-//! Who is there, told to the people with whom they share a direct conversation, if both have asked for it.
+//! Who is there, told to the people with whom they share a direct conversation in which both have written, if both have asked for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -111,6 +111,16 @@ impl Hub {
         }
     }
 
+    /// A stream is told no more about somebody: one of the two has blocked the other.
+    pub(super) fn unwatch(&self, stream: &Stream, stranger: Option<Id>) {
+        let Some(stranger) = stranger.filter(|stranger| lock(&stream.peers).remove(stranger)) else { return };
+        let mut presences = lock(&self.0.presences);
+        presences.unwatch(stream, stranger);
+        if presences.is_there(stranger) {
+            stream.put(frames(stranger, false).of(stream.kind));
+        }
+    }
+
     /// A stream has ended.
     pub(super) fn depart(&self, stream: &Stream) {
         if !stream.arrived.load(Ordering::Relaxed) {
@@ -118,12 +128,7 @@ impl Hub {
         }
         let mut presences = lock(&self.0.presences);
         for peer in lock(&stream.peers).drain() {
-            if let Some(watchers) = presences.watchers.get_mut(&peer) {
-                watchers.remove(&stream.id);
-                if watchers.is_empty() {
-                    presences.watchers.remove(&peer);
-                }
-            }
+            presences.unwatch(stream, peer);
         }
         let account = stream.account;
         if let Some(count) = presences.here.get_mut(&account) {
@@ -187,6 +192,15 @@ impl Hub {
 }
 
 impl Presences {
+    fn unwatch(&mut self, stream: &Stream, peer: Id) {
+        if let Some(watchers) = self.watchers.get_mut(&peer) {
+            watchers.remove(&stream.id);
+            if watchers.is_empty() {
+                self.watchers.remove(&peer);
+            }
+        }
+    }
+
     fn watch(&mut self, stream: &Arc<Stream>, peer: Id) {
         self.watchers.entry(peer).or_default().insert(stream.id, stream.clone());
         if self.is_there(peer) {

@@ -82,6 +82,7 @@ fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
         people: 3,
         marks: marks.to_vec(),
         peer: None,
+        stranger: None,
     }
 }
 

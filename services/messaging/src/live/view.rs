@@ -7,6 +7,7 @@ use quartet_proto::messaging::v1::subscribe_response::Event;
 use super::frame::Frames;
 use crate::conversation::Kind;
 use crate::store::conversation_view::ConversationView;
+use crate::store::member::MemberRow;
 
 /// A conversation for one account.
 pub struct View {
@@ -18,8 +19,10 @@ pub struct View {
     pub people: i32,
     /// How far those are of whom it tells that.
     pub marks: Vec<(Id, (i64, i64))>,
-    /// The other one in a direct conversation.
+    /// The other one in a direct conversation, of whom it is told whether they are there: both have written, and none has blocked the other.
     pub peer: Option<Id>,
+    /// The other one of whom it is not.
+    pub stranger: Option<Id>,
 }
 
 impl From<ConversationView> for View {
@@ -28,7 +31,10 @@ impl From<ConversationView> for View {
         let mut marks = vec![(own.account_id, (own.delivered_seq, own.read_seq))];
         let others = view.others.iter().map(|other| &other.row);
         marks.extend(others.map(|other| (other.account_id, (other.delivered_seq, other.read_seq))));
-        let peer = view.others.first().filter(|_| row.kind() == Kind::Direct).map(|other| other.row.account_id);
+        let other = view.others.first().filter(|_| row.kind() == Kind::Direct).map(|other| &other.row);
+        let met = |other: &&MemberRow| own.has_written && other.has_written && own.is_open().is_ok();
+        let (peer, stranger) = (other.filter(met), other.filter(|other| !met(other)));
+        let (peer, stranger) = (peer.map(|peer| peer.account_id), stranger.map(|stranger| stranger.account_id));
         View {
             id: row.id,
             last_change: row.last_change,
@@ -37,6 +43,7 @@ impl From<ConversationView> for View {
             people: row.participant_count,
             marks,
             peer,
+            stranger,
             frames: Frames::of_event(Event::Conversation(pb::Conversation::from(view))),
         }
     }

@@ -127,6 +127,7 @@ async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Resul
     hub.remember_one(stream.account, conversation, Some(OwnRow::from(&view.own)));
     let view = View::from(view);
     hub.watch(stream, view.peer);
+    hub.unwatch(stream, view.stranger);
     match room.level(stream, view.last_change, Some(&view)) {
         Levelled::Level => {
             room.know(view.last_change);

@@ -8,6 +8,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
+use super::address::hide_contacts;
 use super::conversation_view::with_people;
 use super::member::MemberRow;
 use super::participant::ParticipantRow;
@@ -60,5 +61,7 @@ async fn all(conn: &mut Conn, account: Id) -> Result<Vec<ContactRow>, DbError> {
         let name = participant.account.as_ref().map(|account| fold(&account.name())).unwrap_or_default();
         ContactRow { name, participant }
     };
-    Ok(with_people(conn, others).await?.into_iter().map(contact).collect())
+    let mut others = with_people(conn, others).await?;
+    hide_contacts(conn, account, &mut others).await?;
+    Ok(others.into_iter().map(contact).collect())
 }

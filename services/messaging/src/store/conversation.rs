@@ -1,7 +1,5 @@
 //! Conversations: how they are started and named.
 
-use std::collections::BTreeSet;
-
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::accounts::hold::{self, Writer};
@@ -15,8 +13,8 @@ use quartet_chassis::on;
 use super::change::{self, What};
 use super::conversation_view::{ConversationView, one};
 use super::member::{self, Joined, held};
-use super::person::{self, Person};
-use super::{Store, usage};
+use super::person::{self, Found, Person};
+use super::{Store, address, block, usage};
 use crate::conversation::{Kind, Role};
 use crate::error::Error;
 use crate::schema::conversation;
@@ -61,19 +59,17 @@ pub struct NewGroup<'a> {
 }
 
 impl Store {
-    /// Who of the people that are named is not the caller.
-    pub async fn others(&self, caller: Id, persons: &[Person]) -> Result<Vec<Id>, Error> {
-        self.db.snapshot(async |conn| Ok(without(caller, person::known(conn, caller, persons).await?))).await
-    }
-
-    /// Starts the conversation of two people, or answers it when there is one.
-    pub async fn start_direct(&self, caller: Id, other: Id) -> Result<ConversationView, Error> {
+    /// Starts the conversation with the one who is named beside the caller, or answers it when there is one.
+    pub async fn start_direct(&self, caller: Id, persons: &[Person]) -> Result<ConversationView, Error> {
         let (now, id) = (self.now(), self.new_id());
-        let (view, is_new) = self
+        let (view, other) = self
             .db
             .transaction(async |conn| {
+                person::hold_all(conn, caller, persons).await?;
                 writes(conn, caller).await?;
-                person::found(conn, caller, &[Person::Account(other.to_string())]).await?;
+                let found = person::found(conn, caller, persons).await?;
+                let [other] = without(caller, &found)[..] else { return Err(Error::DirectNeedsTwo) };
+                begins(conn, caller, &found).await?;
                 let key = direct_key(caller, other);
                 let row = ConversationRow { direct_key: Some(key.clone()), ..new(id, Kind::Direct, 2, now) };
                 let insert = diesel::insert_into(conversation::table).values(&row);
@@ -81,14 +77,13 @@ impl Store {
                 if on!(conn, |db| insert.execute(db).await)? == 0 {
                     let there = conversation::table.filter(conversation::direct_key.eq(key)).select(conversation::id);
                     let there: Id = on!(conn, |db| there.first(db).await)?;
-                    return Ok::<_, Error>((one(conn, there, caller).await?, false));
+                    return Ok::<_, Error>((one(conn, there, caller).await?, None));
                 }
-                let both = [(caller, Role::Member), (other, Role::Member)];
-                enter(conn, id, &both, now).await?;
-                Ok((one(conn, id, caller).await?, true))
+                enter(conn, id, (caller, Role::Member), &[other], now).await?;
+                Ok((one(conn, id, caller).await?, Some(other)))
             })
             .await?;
-        if is_new {
+        if let Some(other) = other {
             self.hub.own(caller, id);
             self.hub.own(other, id);
         }
@@ -101,13 +96,15 @@ impl Store {
         let (view, came) = self
             .db
             .bulk(async |conn| {
+                person::hold_all(conn, caller, group.persons).await?;
                 writes(conn, caller).await?;
                 if let Some(key) = group.key
                     && let Some(made) = made_before::<Error>(conn, caller, key, id, now).await?
                 {
                     return Ok::<_, Error>((one(conn, made, caller).await?, Vec::new()));
                 }
-                let others = without(caller, person::found(conn, caller, group.persons).await?);
+                let found = person::found(conn, caller, group.persons).await?;
+                let others = without(caller, &found);
                 if others.is_empty() {
                     let mut fields = Fields::default();
                     fields.refuse("participants", "must name somebody other than the caller");
@@ -117,15 +114,14 @@ impl Store {
                 if count > group.limit {
                     return Err(Error::ParticipantLimit(group.limit));
                 }
+                begins(conn, caller, &found).await?;
                 let row = ConversationRow { name: group.name.to_owned(), ..new(id, Kind::Group, count, now) };
                 on!(conn, |db| diesel::insert_into(conversation::table).values(&row).execute(db).await)?;
-                let all = others.iter().map(|other| (*other, Role::Member));
-                let all: Vec<(Id, Role)> = std::iter::once((caller, Role::Owner)).chain(all).collect();
-                enter(conn, id, &all, now).await?;
-                Ok((one(conn, id, caller).await?, all))
+                enter(conn, id, (caller, Role::Owner), &others, now).await?;
+                Ok((one(conn, id, caller).await?, [vec![caller], others].concat()))
             })
             .await?;
-        for (account, _) in came {
+        for account in came {
             self.hub.own(account, id);
         }
         Ok(view)
@@ -179,15 +175,25 @@ async fn writes(conn: &mut Conn, caller: Id) -> Result<(), Error> {
     Ok(())
 }
 
-fn without(caller: Id, people: BTreeSet<Id>) -> Vec<Id> {
-    people.into_iter().filter(|id| *id != caller).collect()
+/// Who of these is not the caller.
+pub fn without(caller: Id, found: &Found<'_>) -> Vec<Id> {
+    found.ids().into_iter().filter(|id| *id != caller).collect()
 }
 
-/// Lets the first people into a conversation. That it begins is no change of it.
-async fn enter(conn: &mut Conn, id: Id, people: &[(Id, Role)], now: Time) -> Result<(), Error> {
-    let ids: Vec<Id> = people.iter().map(|(account, _)| *account).collect();
-    usage::add(conn, &ids).await?;
-    member::insert(conn, id, people, Joined { seq: 0, change: 0, time: now }).await?;
+/// Nothing, if somebody may begin something with these people. By which addresses they were named is remembered.
+async fn begins(conn: &mut Conn, caller: Id, found: &Found<'_>) -> Result<(), Error> {
+    block::check(conn, caller, found).await?;
+    address::remember(conn, caller, found).await?;
+    Ok(())
+}
+
+/// Lets who begins a conversation into it, and others. That it begins is no change of it.
+async fn enter(conn: &mut Conn, id: Id, first: (Id, Role), others: &[Id], now: Time) -> Result<(), Error> {
+    usage::add(conn, first.0).await?;
+    let joined = Joined { seq: 0, change: 0, time: now };
+    member::insert(conn, id, &[first], true, joined).await?;
+    let others: Vec<(Id, Role)> = others.iter().map(|other| (*other, Role::Member)).collect();
+    member::insert(conn, id, &others, false, joined).await?;
     Ok(())
 }
 
@@ -208,7 +214,7 @@ fn new(id: Id, kind: Kind, participant_count: i32, now: Time) -> ConversationRow
 }
 
 /// The same for two people, whoever of them starts.
-fn direct_key(one: Id, other: Id) -> String {
+pub fn direct_key(one: Id, other: Id) -> String {
     format!("{}{}", one.min(other), one.max(other)).replace('-', "")
 }
 

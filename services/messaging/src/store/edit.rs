@@ -59,6 +59,7 @@ impl Store {
             .transaction(async |conn| {
                 let (place, own) = held(conn, conversation, caller).await?;
                 is_heard(place.kind(), place.participant_count)?;
+                own.is_open()?;
                 let row = of(conn, &own, seq).await?;
                 if row.sender_id != Some(caller) {
                     return Err(Error::RightMissing);

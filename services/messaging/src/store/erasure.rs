@@ -16,7 +16,7 @@ use quartet_chassis::outbox::outbox;
 use super::change::{self, What};
 use super::conversation::lock;
 use super::participant::{hand_over, heir, take_out};
-use super::{Store, mention, message, reaction};
+use super::{Store, address, block, departure, mention, message, reaction};
 use crate::conversation::Kind;
 use crate::schema::{
     change as changes, change_subject, conversation, device, member, mention as mentions, message as messages,
@@ -55,6 +55,9 @@ impl Keeper for Store {
         let devices = device::table.filter(device::account_id.eq(id));
         count(removed, "device", on!(conn, |db| diesel::delete(devices).execute(db).await)?);
         count(removed, "request", idempotency::forget(conn, id).await?);
+        count(removed, "block", block::forget(conn, id).await?);
+        count(removed, "departure", departure::forget(conn, id).await?);
+        count(removed, "address", address::forget(conn, id).await?);
         let pushes = outbox::table.filter(outbox::account_id.eq(id));
         count(removed, "push", on!(conn, |db| diesel::delete(pushes).execute(db).await)?);
         on!(conn, |db| diesel::delete(usage::table.find(id)).execute(db).await)?;
@@ -78,6 +81,9 @@ async fn leave_one(conn: &mut Conn, id: Id, now: Time, removed: &mut Removed) ->
     if row.kind() == Kind::Direct {
         let set = diesel::update(conversation::table.find(joined)).set(conversation::direct_key.eq(None::<String>));
         on!(conn, |db| set.execute(db).await)?;
+        let left = diesel::update(member::table.filter(member::conversation_id.eq(joined)));
+        let left = left.set((member::blocks.eq(false), member::blocked.eq(false)));
+        on!(conn, |db| left.execute(db).await)?;
     }
     change::note(conn, joined, None, &What::Left(vec![Id::NIL]), now).await?;
     if row.kind() == Kind::Group

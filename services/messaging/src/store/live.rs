@@ -29,6 +29,8 @@ pub struct OwnRow {
     favorite: bool,
     pin_number: Option<i64>,
     muted_until: Option<Time>,
+    blocks: bool,
+    blocked: bool,
 }
 
 /// Changes that a room has not had.
@@ -56,6 +58,8 @@ impl From<&MemberRow> for OwnRow {
             favorite: row.favorite,
             pin_number: row.pin_number,
             muted_until: row.muted_until,
+            blocks: row.blocks,
+            blocked: row.blocked,
         }
     }
 }
@@ -76,6 +80,14 @@ impl Store {
         let theirs = member::table.filter(member::account_id.eq_any(accounts));
         let rows: Vec<OwnRow> = on!(conn, |db| theirs.select(OwnRow::as_select()).load(db).await)?;
         Ok(rows)
+    }
+
+    /// Whether others hear that an account types in a conversation: not where one of two has blocked the other. `None` when it takes no part.
+    pub async fn is_heard_typing(&self, conversation: Id, account: Id) -> Result<Option<bool>, DbError> {
+        let conn = &mut self.db.read().await?;
+        let own = member::table.find((conversation, account)).select((member::blocks, member::blocked));
+        let own: Option<(bool, bool)> = on!(conn, |db| own.first(db).await.optional())?;
+        Ok(own.map(|(blocks, blocked)| !blocks && !blocked))
     }
 
     /// Whether an account takes part in a conversation.

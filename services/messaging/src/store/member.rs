@@ -30,12 +30,25 @@ pub struct MemberRow {
     pub favorite: bool,
     pub pin_number: Option<i64>,
     pub muted_until: Option<Time>,
+    pub has_written: bool,
+    pub began: bool,
+    pub blocks: bool,
+    pub blocked: bool,
     pub create_time: Time,
 }
 
 impl MemberRow {
     pub fn role(&self) -> Role {
         Role::stored(&self.role)
+    }
+
+    /// Nothing, unless it is a direct conversation in which one has blocked the other.
+    pub fn is_open(&self) -> Result<(), Error> {
+        match (self.blocks, self.blocked) {
+            (true, _) => Err(Error::AccountBlocked(Vec::new())),
+            (false, true) => Err(Error::PersonUnreachable(Vec::new())),
+            (false, false) => Ok(()),
+        }
     }
 
     /// They see what has a higher number.
@@ -153,12 +166,19 @@ pub async fn by_id(conn: &mut Conn, id: Id, account: Id) -> Result<Option<Member
 }
 
 /// Lets people into a conversation that the transaction holds. Nothing is unread for them.
-pub async fn insert(conn: &mut Conn, id: Id, people: &[(Id, Role)], joined: Joined) -> Result<(), DbError> {
+pub async fn insert(
+    conn: &mut Conn,
+    id: Id,
+    people: &[(Id, Role)],
+    began: bool,
+    joined: Joined,
+) -> Result<(), DbError> {
     let count = people.len();
+    let flags = |flag: bool| Column::Flags(vec![flag; count]);
     let numbers = |number: i64| Column::Numbers(vec![number; count]);
     let rows = Rows {
         before: "insert into member (conversation_id, account_id, role, joined_seq, joined_change, cleared_seq, \
-                 delivered_seq, read_seq, favorite, create_time)",
+                 delivered_seq, read_seq, favorite, has_written, began, blocks, blocked, create_time)",
         columns: vec![
             Column::Ids(vec![id; count]),
             Column::Ids(people.iter().map(|(account, _)| *account).collect()),
@@ -168,7 +188,11 @@ pub async fn insert(conn: &mut Conn, id: Id, people: &[(Id, Role)], joined: Join
             numbers(0),
             numbers(joined.seq),
             numbers(joined.seq),
-            Column::Flags(vec![false; count]),
+            flags(false),
+            flags(false),
+            flags(began),
+            flags(false),
+            flags(false),
             Column::Times(vec![joined.time; count]),
         ],
         count,

@@ -34,17 +34,22 @@ impl Store {
         let turn = self.turn(conversation, sender).await?;
         let row = self.new_message(conversation, sender, new);
         let sent = self.db.transaction(async |conn| {
-            let sent = insert(conn, row.clone(), new, sender).await?;
-            self.note_push(conn, &sent.0).await?;
-            Ok::<_, Error>(sent)
+            let (row, change, is_first) = insert(conn, row.clone(), new, sender).await?;
+            self.note_push(conn, &row).await?;
+            let met = if is_first { met(conn, conversation, sender).await? } else { None };
+            Ok::<_, Error>((row, change, met))
         });
         let sent = sent.await;
         drop(turn);
         match sent {
-            Ok((row, change)) => {
+            Ok((row, change, met)) => {
                 self.hub.publish(Told::of(change, MessageView::shared(row.clone())));
                 self.unindexed.notify_one();
                 self.wake_pushes();
+                // From now on each is told whether the other is there.
+                for account in met.into_iter().flatten() {
+                    self.hub.own(account, conversation);
+                }
                 Ok(MessageView::sent(row))
             }
             // A duplicate is caught and not looked for first: the same message may come twice at once.
@@ -166,31 +171,50 @@ impl Store {
     }
 }
 
-/// Puts a message into its place, with all that follows from it.
-async fn insert(conn: &mut Conn, row: MessageRow, new: &New, sender: Id) -> Result<(MessageRow, ChangeRow), Error> {
+/// Puts a message into its place, with all that follows from it. Says whether it is the first of this sender's in a direct conversation.
+async fn insert(
+    conn: &mut Conn,
+    row: MessageRow,
+    new: &New,
+    sender: Id,
+) -> Result<(MessageRow, ChangeRow, bool), Error> {
     let (conversation, now) = (row.conversation_id, row.send_time);
     let place = change::next_message(conn, conversation, sender, now).await?.ok_or_else(|| not_found(conversation))?;
     // Whoever writes has read what is before it. This is also what the right to write hangs on.
     let own = diesel::update(member::table.find((conversation, sender)))
-        .set((member::delivered_seq.eq(place.last_seq), member::read_seq.eq(place.last_seq)))
-        .returning((member::joined_seq, member::cleared_seq));
-    let own: Option<(i64, i64)> = on!(conn, |db| own.get_result(db).await.optional())?;
-    let (joined, cleared) = own.ok_or_else(|| not_found(conversation))?;
+        .set((member::delivered_seq.eq(place.last_seq), member::read_seq.eq(place.last_seq)));
+    let own: Option<MemberRow> =
+        on!(conn, |db| own.returning(MemberRow::as_returning()).get_result(db).await.optional())?;
+    let own = own.ok_or_else(|| not_found(conversation))?;
     let row = MessageRow { seq: place.last_seq, ..row };
     // Before anything else is asked: what was stored once is answered, whatever has become of what it names.
     on!(conn, |db| diesel::insert_into(message::table).values(&row).execute(db).await)?;
-    check(&place, new, joined.max(cleared))?;
+    check(&place, new, &own)?;
+    if !own.has_written {
+        let wrote = diesel::update(member::table.find((conversation, sender))).set(member::has_written.eq(true));
+        on!(conn, |db| wrote.execute(db).await)?;
+    }
     mention::insert(conn, conversation, row.seq, &new.mentions).await?;
     let what = What::Sent(row.seq);
     let change = change::write(conn, conversation, place.last_change, Some(sender), &what, now).await?;
-    Ok((row, change))
+    let is_first = !own.has_written && Kind::stored(&place.kind) == Kind::Direct;
+    Ok((row, change, is_first))
+}
+
+/// The two of a direct conversation, if the other has written there, too.
+async fn met(conn: &mut Conn, conversation: Id, sender: Id) -> Result<Option<[Id; 2]>, DbError> {
+    let other = member::table.filter(member::conversation_id.eq(conversation)).filter(member::account_id.ne(sender));
+    let other = other.filter(member::has_written.eq(true)).select(member::account_id);
+    let other: Option<Id> = on!(conn, |db| other.first(db).await.optional())?;
+    Ok(other.map(|other| [sender, other]))
 }
 
 /// Messages are numbered without gaps, so a number that the sender sees is one of a message that is there.
-fn check(place: &Place, new: &New, hidden_seq: i64) -> Result<(), Error> {
+fn check(place: &Place, new: &New, own: &MemberRow) -> Result<(), Error> {
     is_heard(Kind::stored(&place.kind), place.participant_count)?;
+    own.is_open()?;
     let reply = new.reply_to_seq;
-    if reply != 0 && (reply <= hidden_seq || reply >= place.last_seq) {
+    if reply != 0 && (reply <= own.hidden_seq() || reply >= place.last_seq) {
         return Err(Error::MessageNotFound(reply));
     }
     Ok(())

@@ -1,10 +1,13 @@
 //! Messaging's database: one function per question.
 
+pub mod address;
+pub mod block;
 pub mod change;
 pub mod contact;
 pub mod conversation;
 pub mod conversation_list;
 pub mod conversation_view;
+pub mod departure;
 pub mod device;
 pub mod edit;
 mod erasure;
@@ -16,6 +19,7 @@ pub mod message_view;
 pub mod participant;
 pub mod person;
 pub mod push;
+pub mod reach;
 pub mod reaction;
 pub mod receipt;
 mod removal;

@@ -14,7 +14,7 @@ use super::conversation::{ConversationRow, not_found};
 use super::conversation_view::{ConversationView, one, with_people};
 use super::member::{self as members, Joined, MemberRow, by_id, held, member_in};
 use super::person::{self, Person};
-use super::{Store, usage};
+use super::{Store, address, block, departure, usage};
 use crate::conversation::Role;
 use crate::error::Error;
 use crate::schema::{conversation, member};
@@ -48,7 +48,9 @@ impl Store {
                     .order((member::create_time, member::account_id))
                     .limit(size + 1);
                 let rows: Vec<MemberRow> = on!(conn, |db| behind.select(MemberRow::as_select()).load(db).await)?;
-                Ok::<_, Error>((with_people(conn, rows).await?, row.participant_count))
+                let mut rows = with_people(conn, rows).await?;
+                address::hide(conn, caller, &mut rows).await?;
+                Ok::<_, Error>((rows, row.participant_count))
             })
             .await
     }
@@ -70,9 +72,12 @@ impl Store {
                 row.is_group()?;
                 let found = person::found(conn, caller, persons).await?;
                 let there = member::table.filter(member::conversation_id.eq(id)).select(member::account_id);
-                let there = there.filter(member::account_id.eq_any(found.iter().copied().collect::<Vec<_>>()));
+                let there = there.filter(member::account_id.eq_any(found.ids().into_iter().collect::<Vec<_>>()));
                 let there: Vec<Id> = on!(conn, |db| there.load(db).await)?;
-                let new: Vec<Id> = found.into_iter().filter(|account| !there.contains(account)).collect();
+                let new: Vec<Id> = found.ids().into_iter().filter(|account| !there.contains(account)).collect();
+                departure::check(conn, id, &new, &found, now).await?;
+                block::check(conn, caller, &found.only(&new)).await?;
+                address::remember(conn, caller, &found).await?;
                 let number = let_in(conn, &row, caller, &new, limit, now).await?;
                 Ok::<_, Error>((one(conn, id, caller).await?, number.map(|number| (number, new))))
             })
@@ -124,6 +129,7 @@ impl Store {
                     own.role().owns()?;
                 }
                 let mut change = change::note(conn, id, Some(caller), &What::Left(vec![caller]), now).await?;
+                departure::note(conn, id, caller, now).await?;
                 take_out(conn, &row, caller).await?;
                 if let Some(heir) = heir(conn, id).await? {
                     change = hand_over(conn, id, Some(caller), heir, now).await?;
@@ -187,12 +193,12 @@ async fn let_in(
     if count > limit {
         return Err(Error::ParticipantLimit(limit));
     }
-    usage::add(conn, new).await?;
     let set = conversation::participant_count.eq(count);
     on!(conn, |db| diesel::update(conversation::table.find(row.id)).set(set).execute(db).await)?;
     let change = change::note(conn, row.id, Some(by), &What::Joined(new.to_vec()), now).await?;
     let people: Vec<(Id, Role)> = new.iter().map(|account| (*account, Role::Member)).collect();
-    members::insert(conn, row.id, &people, Joined { seq: row.last_seq, change: change.number, time: now }).await?;
+    members::insert(conn, row.id, &people, false, Joined { seq: row.last_seq, change: change.number, time: now })
+        .await?;
     Ok(Some(change.number))
 }
 
@@ -200,7 +206,11 @@ async fn let_in(
 pub async fn take_out(conn: &mut Conn, row: &ConversationRow, account: Id) -> Result<(), DbError> {
     let set = conversation::participant_count.eq(conversation::participant_count - 1);
     on!(conn, |db| diesel::update(conversation::table.find(row.id)).set(set).execute(db).await)?;
-    usage::sub(conn, account).await?;
+    let own = member::table.find((row.id, account)).select(member::began);
+    let began: Option<bool> = on!(conn, |db| own.first(db).await.optional())?;
+    if began == Some(true) {
+        usage::sub(conn, account).await?;
+    }
     on!(conn, |db| diesel::delete(member::table.find((row.id, account))).execute(db).await).map(drop)
 }
 

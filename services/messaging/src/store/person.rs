@@ -28,27 +28,56 @@ impl Person {
     }
 }
 
-/// The accounts of people who can be found, each once; none of them is erased before the transaction ends. The caller can always be found.
-pub async fn found(conn: &mut Conn, caller: Id, persons: &[Person]) -> Result<BTreeSet<Id>, Error> {
+/// People who were found, as they were named.
+#[derive(Debug)]
+pub struct Found<'a>(pub Vec<(&'a Person, Id)>);
+
+impl Found<'_> {
+    /// Their accounts, each once.
+    pub fn ids(&self) -> BTreeSet<Id> {
+        self.0.iter().map(|(_, id)| *id).collect()
+    }
+
+    /// Some of them.
+    pub fn only(&self, ids: &[Id]) -> Found<'_> {
+        let some: BTreeSet<&Id> = ids.iter().collect();
+        Found(self.0.iter().filter(|(_, id)| some.contains(id)).copied().collect())
+    }
+
+    /// How some of them were named.
+    pub fn texts(&self, ids: &[Id]) -> Vec<String> {
+        self.0.iter().filter(|(_, id)| ids.contains(id)).map(|(person, _)| person.text().to_owned()).collect()
+    }
+}
+
+/// Holds the caller and all who are named until the transaction ends, at once: accounts are locked in the order of their ids.
+pub async fn hold_all(conn: &mut Conn, caller: Id, persons: &[Person]) -> Result<(), DbError> {
+    let named = named(conn, persons).await?;
+    let ids: Vec<Id> = named.into_iter().filter_map(|(_, id)| id).chain([caller]).collect();
+    hold::hold(conn, &ids).await.map(drop)
+}
+
+/// People who can be found; none of them is erased before the transaction ends. The caller can always be found.
+pub async fn found<'a>(conn: &mut Conn, caller: Id, persons: &'a [Person]) -> Result<Found<'a>, Error> {
     let named = named(conn, persons).await?;
     let ids: Vec<Id> = named.iter().filter_map(|(_, id)| *id).collect();
-    all(caller, &named, &hold::hold(conn, &ids).await?)
+    all(caller, named, &hold::hold(conn, &ids).await?)
 }
 
 /// The same for reading: they may be erased right after.
-pub async fn known(conn: &mut Conn, caller: Id, persons: &[Person]) -> Result<BTreeSet<Id>, Error> {
+pub async fn known<'a>(conn: &mut Conn, caller: Id, persons: &'a [Person]) -> Result<Found<'a>, Error> {
     let named = named(conn, persons).await?;
     let ids: Vec<Id> = named.iter().filter_map(|(_, id)| *id).collect();
-    all(caller, &named, &hold::people(conn, &ids).await?)
+    all(caller, named, &hold::people(conn, &ids).await?)
 }
 
-/// The ids of people, if all of them are there.
-fn all(caller: Id, named: &[(&Person, Option<Id>)], people: &People) -> Result<BTreeSet<Id>, Error> {
+/// The people, if all of them are there.
+fn all<'a>(caller: Id, named: Vec<(&'a Person, Option<Id>)>, people: &People) -> Result<Found<'a>, Error> {
     let is_there = |id: &Id| *id == caller || people.get(id).is_some_and(|account| account.is_active());
     let missing = named.iter().filter(|(_, id)| !id.as_ref().is_some_and(is_there));
     let missing: Vec<String> = missing.map(|(person, _)| person.text().to_owned()).collect();
     if missing.is_empty() {
-        Ok(named.iter().filter_map(|(_, id)| *id).collect())
+        Ok(Found(named.into_iter().filter_map(|(person, id)| Some((person, id?))).collect()))
     } else {
         Err(Error::PersonNotFound(missing))
     }

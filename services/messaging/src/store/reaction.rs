@@ -39,6 +39,7 @@ impl Store {
             .transaction(async |conn| {
                 let (place, own) = held(conn, conversation, caller).await?;
                 is_heard(place.kind(), place.participant_count)?;
+                own.is_open()?;
                 let mut row = of(conn, &own, wanted.seq).await?;
                 if wanted.of != caller && (place.kind() != Kind::Group || own.role() != Role::Owner) {
                     return Err(Error::RightMissing);

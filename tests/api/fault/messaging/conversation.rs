@@ -2,7 +2,9 @@
 
 use super::{Case, Stage};
 use crate::harness::prelude::*;
-use crate::messaging::meet::{get, group, named, say, starting};
+use crate::messaging::block::blocked;
+use crate::messaging::meet::{direct, get, group, named, say, starting};
+use crate::messaging::talk::{send, text};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -13,6 +15,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case { name: "ConversationService/SetPinned", run: |stage| Box::pin(pin(stage)) },
         Case { name: "ConversationService/SetMuted", run: |stage| Box::pin(mute(stage)) },
         Case { name: "ConversationService/ClearHistory", run: |stage| Box::pin(clear(stage)) },
+        Case { name: "ConversationService/BlockAccount", run: |stage| Box::pin(block(stage)) },
+        Case { name: "ConversationService/UnblockAccount", run: |stage| Box::pin(unblock(stage)) },
         Case { name: "ParticipantService/AddParticipants", run: |stage| Box::pin(add(stage)) },
         Case { name: "ParticipantService/RemoveParticipant", run: |stage| Box::pin(remove(stage)) },
         Case { name: "ParticipantService/SetParticipantRole", run: |stage| Box::pin(role(stage)) },
@@ -127,6 +131,39 @@ async fn clear(stage: &mut Stage) {
         .await;
     assert_eq!(outcome.unwrap().conversation.unwrap().hidden_seq, 1);
     assert_eq!((stage.seen(&bob, &id).await.hidden_seq, stage.seen(&ada, &id).await.hidden_seq), (1, 0));
+}
+
+async fn block(stage: &mut Stage) {
+    let (ada, bob, _) = stage.group().await;
+    let id = direct(&stage.world, &ada, &bob).await.conversation_id;
+    let asked = BlockAccountRequest { account_id: bob.account_id.clone() };
+    let outcome = stage
+        .call("ConversationService/BlockAccount", &ada, async |clients| {
+            clients.conversations().block_account(asked.clone()).await
+        })
+        .await;
+    outcome.unwrap();
+    assert!(stage.seen(&ada, &id).await.blocked);
+    assert_eq!(blocked(&stage.world, &ada).await, [bob.account_id.as_str()]);
+    let refused = refusal(send(&stage.world, &bob, text(&id, "Hello")).await);
+    assert_eq!(refused.reason, "PERSON_UNREACHABLE");
+}
+
+async fn unblock(stage: &mut Stage) {
+    let (ada, bob, _) = stage.group().await;
+    let id = direct(&stage.world, &ada, &bob).await.conversation_id;
+    let asked = BlockAccountRequest { account_id: bob.account_id.clone() };
+    ada.conversations(&stage.world).block_account(asked).await.expect("not blocked");
+    let asked = UnblockAccountRequest { account_id: bob.account_id.clone() };
+    let outcome = stage
+        .call("ConversationService/UnblockAccount", &ada, async |clients| {
+            clients.conversations().unblock_account(asked.clone()).await
+        })
+        .await;
+    outcome.unwrap();
+    assert!(!stage.seen(&ada, &id).await.blocked);
+    assert_eq!(blocked(&stage.world, &ada).await, [""; 0]);
+    say(&stage.world, &bob, &id, "Hello").await;
 }
 
 async fn add(stage: &mut Stage) {

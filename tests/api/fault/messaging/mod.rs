@@ -18,8 +18,9 @@ use crate::house::rpcs;
 use crate::messaging::push::VAPID;
 
 /// The rpcs of messaging that commit nothing of their own: what comes by a stream of `Connect` is sent and marked as by the others.
-const READS: [&str; 14] = [
+const READS: [&str; 15] = [
     "ConversationService/GetConversation",
+    "ConversationService/ListBlockedAccounts",
     "ConversationService/ListContacts",
     "ConversationService/ListConversations",
     "DeviceService/GetPushConfig",

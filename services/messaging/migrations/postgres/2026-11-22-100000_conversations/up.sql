@@ -64,6 +64,13 @@ create table member (
     -- The place among the pinned ones.
     pin_number bigint,
     muted_until timestamp,
+    -- Whether they have written something there, …
+    has_written boolean not null,
+    -- … and whether they have begun it.
+    began boolean not null,
+    -- Of a direct one: whether they have blocked the other, or the other them. Written with the row of `block`.
+    blocks boolean not null,
+    blocked boolean not null,
     create_time timestamp not null,
     primary key (conversation_id, account_id)
 );
@@ -151,11 +158,39 @@ create table change_subject (
 );
 create index change_subject_account on change_subject (account_id);
 
--- How many conversations an account takes part in.
+-- How many conversations an account takes part in that it has begun.
 create table usage (
     account_id bytea not null primary key,
     conversation_count integer not null
 );
+
+-- From whom an account accepts nothing.
+create table block (
+    account_id bytea not null,
+    blocked_id bytea not null,
+    create_time timestamp not null,
+    primary key (account_id, blocked_id)
+);
+create index block_blocked on block (blocked_id);
+
+-- Who has left a group by themselves, and is not added again for a while.
+create table departure (
+    conversation_id bytea not null references conversation (id) on delete cascade,
+    account_id bytea not null,
+    leave_time timestamp not null,
+    primary key (conversation_id, account_id)
+);
+create index departure_account on departure (account_id);
+create index departure_leave_time on departure (leave_time);
+
+-- Whom an account has named by which address.
+create table addressed (
+    account_id bytea not null,
+    person_id bytea not null,
+    email_key text not null,
+    primary key (account_id, person_id)
+);
+create index addressed_person on addressed (person_id);
 
 create table device (
     id bytea not null primary key,
