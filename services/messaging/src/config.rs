@@ -102,6 +102,37 @@ pub struct Config {
     )]
     pub searches_per_minute: u32,
 
+    /// How many streams of an account an instance has at once
+    #[arg(
+        id = "messaging_streams_per_account",
+        long = "messaging-streams-per-account",
+        env = "QUARTET_MESSAGING_STREAMS_PER_ACCOUNT",
+        value_name = "COUNT",
+        default_value_t = 20
+    )]
+    pub streams_per_account: usize,
+
+    /// How many streams an account may begin in a minute, a third of them at once; 0 for any number
+    #[arg(
+        id = "messaging_begins_per_minute",
+        long = "messaging-begins-per-minute",
+        env = "QUARTET_MESSAGING_BEGINS_PER_MINUTE",
+        value_name = "COUNT",
+        default_value_t = 60
+    )]
+    pub begins_per_minute: u32,
+
+    /// How many frames of Connect an account may send in a second to an instance, which takes no more than that and lets the rest wait; 0
+    /// for any number
+    #[arg(
+        id = "messaging_frames_per_second",
+        long = "messaging-frames-per-second",
+        env = "QUARTET_MESSAGING_FRAMES_PER_SECOND",
+        value_name = "COUNT",
+        default_value_t = 50
+    )]
+    pub frames_per_second: u32,
+
     /// For how long a message can be edited by who wrote it; 0 for ever
     #[arg(
         id = "messaging_edit_hours",

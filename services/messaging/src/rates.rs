@@ -30,6 +30,7 @@ pub struct Rates {
     strangers: u32,
     acts: u32,
     searches: u32,
+    begins: u32,
 }
 
 impl Rates {
@@ -43,6 +44,7 @@ impl Rates {
             strangers: config.strangers_per_hour,
             acts: config.acts_per_minute,
             searches: config.searches_per_minute,
+            begins: config.begins_per_minute,
         }
     }
 
@@ -59,6 +61,15 @@ impl Rates {
     /// Counts what changes something for all in a conversation and is no message: reactions, edits, names, roles, who goes.
     pub async fn act(&self, account: Id) -> Result<(), Error> {
         self.take("act", account, self.acts).await
+    }
+
+    /// Counts a stream that begins, of which a third of a minute's may come at once.
+    pub async fn begin(&self, account: Id) -> Result<(), Error> {
+        if self.begins == 0 {
+            return Ok(());
+        }
+        let quota = Quota { burst: (self.begins / 3).max(1), ..quota(self.begins, MINUTE) };
+        self.throttle.take(&bucket("begin", &[account], quota)).await.map_err(Error::RateLimited)
     }
 
     pub async fn search(&self, account: Id) -> Result<(), Error> {

@@ -4,12 +4,18 @@ use quartet_proto::messaging::v1::connect_request::Frame;
 use quartet_proto::messaging::v1::connect_response;
 use quartet_proto::messaging::v1::subscribe_response::Event;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use super::begin::deaf;
 use super::listener::Listener;
-use super::talk::{direct, say, text};
+use super::talk::{direct, newest, say, text};
 use crate::harness::prelude::*;
+use crate::harness::{Clients, channel};
+
+/// How long something may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client of Connect.
 struct Line {
@@ -31,33 +37,47 @@ impl Line {
     }
 
     async fn next(&mut self) -> Result<Option<connect_response::Frame>, tonic::Status> {
-        let next = tokio::time::timeout(Duration::from_secs(30), self.answers.message()).await.expect("no answer")?;
+        let next = timeout(PATIENCE, self.answers.message()).await.expect("no answer")?;
         Ok(next.and_then(|answer| answer.frame))
     }
 
     /// The answer to a frame. What happens meanwhile is kept.
     async fn ack(&mut self, request_id: &str) -> Ack {
-        loop {
-            match self.next().await.unwrap().expect("the end") {
-                connect_response::Frame::Ack(ack) => {
-                    assert_eq!(ack.request_id, request_id);
-                    return ack;
+        let answer = async {
+            loop {
+                match self.next().await.unwrap().expect("the end") {
+                    connect_response::Frame::Ack(ack) => return ack,
+                    connect_response::Frame::Event(event) => self.events.extend(event.event),
                 }
-                connect_response::Frame::Event(event) => self.events.extend(event.event),
             }
-        }
+        };
+        let ack = timeout(PATIENCE, answer).await.expect("no answer, whatever else is told");
+        assert_eq!(ack.request_id, request_id);
+        ack
     }
 
     /// Listens until something has happened.
     async fn until<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> T {
-        loop {
-            if let Some(found) = self.events.iter().find_map(&wanted) {
-                return found;
+        let found = async {
+            loop {
+                if let Some(found) = self.events.iter().find_map(&wanted) {
+                    return found;
+                }
+                if let connect_response::Frame::Event(event) = self.next().await.unwrap().expect("the end") {
+                    self.events.extend(event.event);
+                }
             }
-            if let connect_response::Frame::Event(event) = self.next().await.unwrap().expect("the end") {
-                self.events.extend(event.event);
-            }
-        }
+        };
+        timeout(PATIENCE, found).await.expect("it never happens")
+    }
+
+    /// How it ends.
+    async fn end(&mut self) -> Result<(), tonic::Status> {
+        let end = async {
+            while self.next().await?.is_some() {}
+            Ok(())
+        };
+        timeout(PATIENCE, end).await.expect("no end")
     }
 }
 
@@ -72,9 +92,14 @@ async fn g4_everything_goes_over_one_stream() {
     assert_eq!(line.ack("begin").await.refusal, None);
     line.until(|event| matches!(event, Event::CaughtUp(_)).then_some(())).await;
 
-    line.say("type", Frame::Typing(SetTypingRequest { conversation_id: id.clone(), typing: true })).await;
-    assert_eq!(line.ack("type").await.refusal, None);
-    his.until("typing", |event| matches!(event, Event::Typing(typing) if typing.typing).then_some(())).await;
+    // It may be lost on its way to another instance.
+    eventually("typing is heard", async || {
+        line.say("type", Frame::Typing(SetTypingRequest { conversation_id: id.clone(), typing: true })).await;
+        assert_eq!(line.ack("type").await.refusal, None);
+        let types = |event: &Event| matches!(event, Event::Typing(typing) if typing.typing).then_some(());
+        timeout(Duration::from_secs(1), his.until("typing", types)).await.ok()
+    })
+    .await;
     let asked = text(&id, "over the line");
     line.say("send", Frame::Send(asked.clone())).await;
     let sent = line.ack("send").await.message.expect("a message");
@@ -129,11 +154,39 @@ async fn s15_a_line_ends_with_its_session() {
     line.say("", Frame::Subscribe(SubscribeRequest::default())).await;
     line.until(|event| matches!(event, Event::CaughtUp(_)).then_some(())).await;
     ada.sessions(&world).sign_out(SignOutRequest {}).await.unwrap();
-    let ended = loop {
-        match line.next().await {
-            Ok(Some(_)) => {}
-            other => break other,
-        }
-    };
-    assert_eq!(Refusal::from(ended.expect_err("not refused")).reason, "SESSION_REVOKED");
+    assert_eq!(Refusal::from(line.end().await.expect_err("not refused")).reason, "SESSION_REVOKED");
+}
+
+#[tokio::test]
+async fn s15_a_line_ends_with_its_session_though_nobody_reads_its_answers() {
+    let world = World::shared().await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = direct(&world, &ada, &bob).await;
+    let mut his = Listener::of(&world, &bob).await;
+    let (frames, asked) = mpsc::channel(64);
+    let _answers = deaf(&world, &ada).messages().connect(ReceiverStream::new(asked)).await.unwrap();
+    let say_there = |frame| frames.send(ConnectRequest { request_id: "x".to_owned(), frame: Some(frame) });
+    say_there(Frame::Subscribe(SubscribeRequest::default())).await.unwrap();
+    say_there(Frame::Send(text(&id, "before"))).await.unwrap();
+    his.message("before").await;
+
+    ada.sessions(&world).sign_out(SignOutRequest {}).await.unwrap();
+    // Every instance knows of it.
+    for at in world.direct("messaging").into_iter().chain([world.gateway()]) {
+        let clients = Clients::new(channel(at), Some(&ada.access_token));
+        eventually("it is refused", async || {
+            clients.conversations().list_conversations(ListConversationsRequest::default()).await.err()
+        })
+        .await;
+    }
+    for _ in 0..20 {
+        say_there(Frame::Send(text(&id, "behind the end"))).await.ok();
+    }
+    // More than the time that they would take.
+    for number in 0..20 {
+        say(&world, &bob, &id, &number.to_string()).await;
+    }
+    his.message("19").await;
+    let bodies = newest(&world, &bob, &id).await.into_iter().map(|message| message.body);
+    assert!(!bodies.chain(his.texts(&id)).any(|body| body == "behind the end"));
 }

@@ -62,6 +62,15 @@ impl Listener {
         Ok(event)
     }
 
+    /// Listens until the stream ends, whose end nothing that is told meanwhile may put off for ever.
+    pub async fn end(&mut self) -> Result<(), tonic::Status> {
+        let end = async {
+            while self.next().await?.is_some() {}
+            Ok(())
+        };
+        tokio::time::timeout(4 * PATIENCE, end).await.expect("no end")
+    }
+
     /// Listens until something was heard.
     pub async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
         let limit = tokio::time::Instant::now() + PATIENCE;

@@ -116,7 +116,7 @@ async fn f12_an_instance_that_stops_tells_its_streams_to_go_on_elsewhere() {
     hers.message("before").await;
     let stopping = &mut world.fleet_mut().messagings[0];
     stopping.signal(Signal::TERM);
-    let status = stopping.ended(Duration::from_secs(10)).await.expect("still there");
+    let status = stopping.ended(Duration::from_secs(40)).await.expect("still there");
     assert!(status.success(), "{status:?}");
     let resume = |event: &Event| if let Event::Resume(resume) = event { Some(resume.reason()) } else { None };
     assert_eq!(hers.until("resume", resume).await, ResumeReason::Shutdown);

@@ -1,7 +1,8 @@
 //! Conversations, and what is said in them.
 
 mod act;
-pub mod block;
+pub mod begin;
+mod block;
 mod connect;
 mod consent;
 mod contact;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quartet_chassis::auth::Refusal as Refused;
 use quartet_chassis::failure::Fields;
 use quartet_proto::messaging::v1::connect_request::Frame;
 use quartet_proto::messaging::v1::{Ack, ConnectRequest, Message, Refusal};
@@ -17,15 +18,25 @@ const REQUEST_ID: usize = 64;
 
 pub type Frames = Streaming<ConnectRequest>;
 
-/// Takes what a client says, one frame after the other, until it goes.
-pub async fn talk(api: LiveApi, stream: Arc<Stream>, mut frames: Frames) {
-    if let Err(status) = begin(&api, &stream, &mut frames).await {
+/// Takes what a client says, one frame after the other, until it goes or `end` comes. No frame is taken behind the end, whether the client
+/// reads its answers or not.
+pub async fn talk(api: LiveApi, stream: Arc<Stream>, mut frames: Frames, end: impl Future<Output = Refused>) {
+    tokio::pin!(end);
+    let begun = tokio::select! {
+        biased;
+        _ = &mut end => return,
+        () = stream.gone() => return,
+        begun = begin(&api, &stream, &mut frames) => begun,
+    };
+    if let Err(status) = begun {
         return stream.refuse(status);
     }
     loop {
         let frame = tokio::select! {
+            biased;
+            _ = &mut end => return,
             () = stream.gone() => return,
-            frame = frames.message() => frame,
+            frame = next(&api, &stream, &mut frames) => frame,
         };
         match frame {
             Ok(Some(frame)) if stream.is_open() => {
@@ -39,12 +50,23 @@ pub async fn talk(api: LiveApi, stream: Arc<Stream>, mut frames: Frames) {
     }
 }
 
+/// The next frame. Who says too much at once is waited with, and so is what they send: it fills the connection's window.
+async fn next(api: &LiveApi, stream: &Stream, frames: &mut Frames) -> Result<Option<ConnectRequest>, Status> {
+    let frame = frames.message().await?;
+    let wait = api.events.store.hub.count_frame(stream.account);
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    Ok(frame)
+}
+
 async fn begin(api: &LiveApi, stream: &Arc<Stream>, frames: &mut Frames) -> Result<(), Status> {
     let first = tokio::time::timeout(PATIENCE, frames.message()).await.map_err(|_| nothing_said())??;
     let Some(ConnectRequest { frame: Some(Frame::Subscribe(subscribe)), request_id }) = first else {
         return Err(nothing_said());
     };
     let asked = Asked::of(subscribe)?;
+    api.events.rates.begin(stream.account).await?;
     live::begin(&api.events.store, &api.parts, stream, asked)?;
     if !request_id.is_empty() {
         stream.put(&live::ack(Ack { request_id, ..Default::default() }));

@@ -2,12 +2,14 @@
 //! are encoded already, once for all who get them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use quartet_chassis::auth::{Claims, Refusal};
 use quartet_chassis::caller::Caller;
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::parts::Parts;
@@ -93,6 +95,7 @@ impl LiveApi {
         let mut messages = messages::<SubscribeRequest>(request.into_inner());
         let first = tokio::time::timeout(PATIENCE, messages.message()).await.map_err(|_| nothing_said())??;
         let asked = Asked::of(first.ok_or_else(nothing_said)?)?;
+        self.events.rates.begin(caller.account_id).await?;
         let store = &self.events.store;
         let (stream, body) = live::open(&store.hub, &self.parts.clock, caller.account_id, Kind::Subscribe);
         live::begin(store, &self.parts, &stream, asked)?;
@@ -103,13 +106,22 @@ impl LiveApi {
     fn connect(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
         let request = Request::from_http(request);
         let caller = Caller::of(&request)?;
+        let end = end_of(&request, &self.parts);
         let frames: Frames = messages(request.into_inner());
         let hub = &self.events.store.hub;
         let (stream, body) = live::open(hub, &self.parts.clock, caller.account_id, Kind::Connect);
-        let talk = connect::talk(self.clone(), stream, frames);
+        let talk = connect::talk(self.clone(), stream, frames, end);
         // Not among the workers that end with the process: what it has begun to write it ends, and it ends with the stream.
         self.parts.tasks.spawn(quartet_chassis::faults::carried(talk));
         Ok(answer(Body::new(body)))
+    }
+}
+
+/// Comes with the end of the caller's session.
+fn end_of(request: &Request<Body>, parts: &Parts) -> BoxFuture<'static, Refusal> {
+    match request.extensions().get::<Arc<Claims>>() {
+        Some(claims) => Box::pin(parts.auth.clone().end_of(claims.clone())),
+        None => Box::pin(std::future::pending()),
     }
 }
 

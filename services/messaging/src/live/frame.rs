@@ -41,6 +41,11 @@ impl Frames {
         Frames::from(joined.freeze())
     }
 
+    /// How long they are.
+    pub fn len(&self) -> usize {
+        self.plain.len()
+    }
+
     /// As a stream of this kind sends them.
     pub fn of(&self, kind: Kind) -> &Bytes {
         match kind {

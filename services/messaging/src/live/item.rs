@@ -9,7 +9,7 @@ use quartet_proto::messaging::v1 as pb;
 use quartet_proto::messaging::v1::subscribe_response::Event;
 
 use super::frame::{Frames, Kind};
-use crate::api::told;
+use crate::api::told::{self, blank};
 use crate::store::told::Told;
 
 /// Who had left when something was read, and by which change. What was read may be younger than that: they are told its number alone.
@@ -40,6 +40,11 @@ impl Item {
         self.told.row.number
     }
 
+    /// How long it is as all get it.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     /// What this account gets, which sees messages with higher numbers than `hidden_seq`.
     pub fn piece(&self, account: Id, hidden_seq: i64) -> Piece<'_> {
         if self.left.get(&account).is_some_and(|left| *left > self.number()) {
@@ -55,12 +60,6 @@ impl Item {
     pub fn has_left(&self, account: Id) -> bool {
         self.told.left().any(|left| left == account)
     }
-}
-
-/// A change of which only the number is told.
-pub fn blank(told: &Told) -> pb::Change {
-    let conversation_id = told.row.conversation_id.to_string();
-    pb::Change { conversation_id, change_seq: told.row.number, ..Default::default() }
 }
 
 impl Piece<'_> {

@@ -11,6 +11,7 @@ mod item;
 mod news;
 mod node;
 mod order;
+mod people;
 mod presence;
 mod queue;
 mod receipts;
@@ -20,6 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod turn;
 mod view;
 mod work;
 
@@ -33,22 +35,22 @@ use quartet_chassis::clock::Clock;
 use quartet_chassis::id::Id;
 use quartet_chassis::parts::Parts;
 use quartet_proto::messaging::v1 as pb;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 pub use self::begin::{Asked, begin, open};
 pub use self::frame::{Kind, ack};
 use self::item::{Item, Left};
 use self::news::News;
+use self::people::Listener;
 use self::presence::Presences;
 use self::room::Room;
 pub use self::stream::Stream;
-use self::work::Work;
+use self::work::{READINGS, Work};
+use crate::config::Config;
 use crate::store::Store;
 use crate::store::receipt::Mark;
 use crate::store::told::Told;
 
-/// How many streams an account may have open here at once.
-const STREAMS: usize = 200;
 /// From how many seats on, somebody else tells them than who has sent.
 const MANY: usize = 32;
 /// How long a change that is missing may take to come by itself, when a later one is there: commits overtake each other.
@@ -74,6 +76,10 @@ struct Inner {
     typing: Mutex<HashSet<Id>>,
     late: Mutex<HashSet<Id>>,
     stopped: AtomicBool,
+    limits: Limits,
+    /// Beginnings that read from the database, and readings of what has just happened.
+    turns: Arc<Semaphore>,
+    readings: Arc<Semaphore>,
     work: mpsc::UnboundedSender<Work>,
     news: mpsc::Sender<News>,
     /// The other ends, until somebody runs them.
@@ -85,12 +91,13 @@ struct Ends {
     news: mpsc::Receiver<News>,
 }
 
-/// An account with streams here.
-#[derive(Default)]
-struct Listener {
-    streams: Vec<Arc<Stream>>,
-    /// Of its conversations, what it was last seen to have made of them.
-    known: HashMap<Id, u64>,
+/// What an account may have and do here.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// How many streams at once.
+    streams: usize,
+    /// How many frames a second; 0 for any number.
+    frames: u32,
 }
 
 /// Does what a hub is for, until the process stops.
@@ -112,7 +119,8 @@ pub fn run(store: &Store, parts: &Parts) {
 }
 
 impl Hub {
-    pub fn new(parts: &Parts) -> Hub {
+    pub fn new(parts: &Parts, config: &Config) -> Hub {
+        let limits = Limits { streams: config.streams_per_account, frames: config.frames_per_second };
         let ((work, works), (news, told)) = (mpsc::unbounded_channel(), mpsc::channel(NEWS));
         let redis = match &parts.bus {
             Bus::Local(_) => None,
@@ -129,6 +137,9 @@ impl Hub {
             typing: Mutex::default(),
             late: Mutex::default(),
             stopped: AtomicBool::new(false),
+            limits,
+            turns: Arc::new(Semaphore::new(turn::ALL)),
+            readings: Arc::new(Semaphore::new(READINGS)),
             work,
             news,
             ends: Mutex::new(Some(Ends { work: works, news: told })),
@@ -181,8 +192,7 @@ impl Hub {
 
     /// Lets each stream of an account look at a conversation again.
     fn look_again(&self, account: Id, conversation: Id) {
-        let streams = lock(&self.0.people).get(&account).map(|listener| listener.streams.clone());
-        for stream in streams.into_iter().flatten() {
+        for stream in self.streams_of(account) {
             self.see_to(&stream, conversation);
         }
     }
@@ -214,9 +224,8 @@ impl Hub {
             self.give_up(room);
         }
         for (account, number) in came {
-            let streams = lock(&self.0.people).get(&account).map(|listener| listener.streams.clone());
-            for stream in streams.into_iter().flatten().filter(|stream| !room.has(stream, number)) {
-                self.see_to(&stream, room.id);
+            for stream in self.streams_of(account).iter().filter(|stream| !room.has(stream, number)) {
+                self.see_to(stream, room.id);
             }
         }
     }
@@ -251,41 +260,6 @@ impl Hub {
         if room.close() && rooms.get(&room.id).is_some_and(|known| std::ptr::eq(&**known, room)) {
             rooms.remove(&room.id);
         }
-    }
-
-    /// Takes a stream in. False when its account has too many.
-    fn enter(&self, stream: &Arc<Stream>) -> bool {
-        let mut people = lock(&self.0.people);
-        let listener = people.entry(stream.account).or_default();
-        let fits = listener.streams.len() < STREAMS;
-        if fits {
-            listener.streams.push(stream.clone());
-        }
-        fits
-    }
-
-    /// The client has gone.
-    fn leave(&self, stream: &Arc<Stream>) {
-        let rooms = stream.lock_rooms().take();
-        {
-            let mut people = lock(&self.0.people);
-            if let Some(listener) = people.get_mut(&stream.account) {
-                listener.streams.retain(|known| known.id != stream.id);
-                if listener.streams.is_empty() {
-                    people.remove(&stream.account);
-                }
-            }
-        }
-        self.depart(stream);
-        for conversation in rooms.into_iter().flatten() {
-            self.unsit(stream, conversation);
-        }
-        self.forget_stream(stream);
-    }
-
-    /// Every stream of this process.
-    fn streams(&self) -> Vec<Arc<Stream>> {
-        lock(&self.0.people).values().flat_map(|listener| listener.streams.iter().cloned()).collect()
     }
 
     /// Tells every client to go on elsewhere.

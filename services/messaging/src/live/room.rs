@@ -16,6 +16,9 @@ use super::seat::{Place, Seat};
 use super::stream::Stream;
 use super::view::View;
 
+/// About how many bytes of changes are told at a time.
+const TOLD: usize = 64 << 10;
+
 /// A room.
 pub struct Room {
     pub id: Id,
@@ -140,7 +143,9 @@ impl Room {
             if passed.is_empty() {
                 return came;
             }
-            self.lock().take(self.id, &passed, &mut came);
+            for part in parts(&passed) {
+                self.lock().take(self.id, part, &mut came);
+            }
         }
     }
 
@@ -238,7 +243,7 @@ impl Room {
     /// Tells one stream what was read for it. False when it has no place here any more, or has ended.
     pub fn replay(&self, stream: &Stream, frames: &Frames) -> bool {
         let seats = self.lock();
-        seats.by_stream.contains_key(&stream.id) && stream.put(frames.of(stream.kind))
+        seats.by_stream.contains_key(&stream.id) && (frames.len() == 0 || stream.put(frames.of(stream.kind)))
     }
 
     /// The first who knows a number says where the room begins.
@@ -253,6 +258,17 @@ impl Room {
             }
         }
     }
+}
+
+/// Changes in parts that go into a stream's queue whether something waits there or not.
+fn parts(items: &[Arc<Item>]) -> impl Iterator<Item = &[Arc<Item>]> {
+    let mut length = items.first().map_or(0, |first| first.len());
+    items.chunk_by(move |_, next| {
+        length += next.len();
+        let fits = length <= TOLD;
+        length = if fits { length } else { next.len() };
+        fits
+    })
 }
 
 impl Seat {
@@ -286,6 +302,13 @@ impl Seats {
             self.typing.remove(&account);
         }
         came.extend(item.told.joined().map(|account| (account, item.number())));
+        if item.told.row.kind == "JOINED" {
+            // As it was just told.
+            let parts = item.told.people.iter().filter_map(|person| person.part.as_ref());
+            for part in parts {
+                self.marks.entry(part.account_id).or_insert((part.delivered_seq, part.read_seq));
+            }
+        }
         if item.told.row.kind != "SENT" {
             return;
         }
@@ -318,7 +341,7 @@ impl Seats {
     fn learn(&mut self, id: Id, view: &View) {
         self.people = view.people;
         for (account, mark) in &view.marks {
-            self.mark(id, *account, *mark);
+            self.learn_mark(id, *account, *mark);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::item::{Batch, Item};
 use super::stream::Stream;
 
 /// How many changes are kept for a stream that still reads the state. With more of them it reads again.
-const COLLECTED: usize = 512;
+const COLLECTED: usize = 128;
 
 /// A stream in a room.
 pub struct Seat {

@@ -5,9 +5,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
+use quartet_chassis::db::DbError;
+use quartet_chassis::failure::Failure;
 use quartet_chassis::id::Id;
 use quartet_proto::messaging::v1::subscribe_response::Event;
 use quartet_proto::messaging::v1::{Resume, ResumeReason};
@@ -17,9 +20,12 @@ use tonic::Status;
 use super::Hub;
 use super::frame::{Frames, Kind};
 use super::queue::{Put, Queue};
+use super::turn::some;
 
 /// For how many seconds nothing is said before a beat.
 const SILENCE: u32 = 29;
+/// About how long a client is told to wait before it comes again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A stream, as those see it who tell it something.
 #[derive(Debug)]
@@ -89,16 +95,20 @@ impl Stream {
 
     /// Ends the stream: the client goes on with another.
     pub fn resume(&self, reason: ResumeReason) {
-        self.end(reason, None);
+        let wait = if reason == ResumeReason::Slow { PAUSE + some(PAUSE) } else { some(2 * PAUSE) };
+        self.end(reason, wait, None);
     }
 
-    /// Ends it because something has failed.
-    pub fn fail(&self, status: Status) {
-        self.end(ResumeReason::Interrupted, Some(status));
+    /// Ends it because the database has failed.
+    pub fn fail(&self, error: DbError) {
+        let wait = PAUSE + some(4 * PAUSE);
+        self.end(ResumeReason::Interrupted, wait, Some(Failure::from(error).retry_after(wait).into()));
     }
 
-    fn end(&self, reason: ResumeReason, status: Option<Status>) {
-        let last = Frames::of_event(Event::Resume(Resume { reason: reason.into() }));
+    /// Not all come back at once: each is told a time of their own.
+    fn end(&self, reason: ResumeReason, wait: Duration, status: Option<Status>) {
+        let retry_after_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        let last = Frames::of_event(Event::Resume(Resume { reason: reason.into(), retry_after_ms }));
         self.queue.end(last.of(self.kind), status, reason == ResumeReason::Slow);
     }
 

@@ -77,6 +77,7 @@ fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
         id: CONVERSATION,
         frames: Frames::of_event(Event::Conversation(super::pb::Conversation { last_change, ..Default::default() })),
         last_change,
+        first_change: 1,
         joined_change: 0,
         hidden_seq: 0,
         people: 3,
@@ -375,4 +376,45 @@ fn g4_in_any_order_every_stream_hears_every_number_once() {
             assert_eq!(heard, (start + 1..=last).collect::<Vec<_>>(), "seed {seed}");
         }
     }
+}
+
+#[test]
+fn g6_how_far_those_are_who_are_read_the_first_time_is_no_news() {
+    let room = Room::new(CONVERSATION);
+    let ada = stream(account(1));
+    joined(&room, &ada, 0);
+    told(&ada);
+    // What is compared knows many of whom nobody was told.
+    assert!(!room.learn_marks((10..90).map(|number| (account(number), (5, 4)))));
+    assert!(told(&ada).is_empty());
+    // From then on they are known, and it is told.
+    room.learn_marks([(account(10), (5, 5))].into_iter());
+    room.receipt(account(11), (6, 4));
+    let events = told(&ada);
+    assert!(matches!(events.as_slice(), [Event::Receipt(_), Event::Receipt(_)]), "{events:?}");
+    // Who says it themselves is heard the first time, too.
+    room.receipt(account(95), (1, 1));
+    assert_eq!(told(&ada).len(), 1);
+}
+
+#[test]
+fn s44_what_was_missing_does_not_cut_off_who_has_something_waiting() {
+    let room = Room::new(CONVERSATION);
+    let ada = stream(account(1));
+    joined(&room, &ada, 0);
+    told(&ada);
+    let long = |number: i64| {
+        let mut told = sent(number, account(2));
+        told.message.iter_mut().for_each(|view| view.row.body = "x".repeat(10_000));
+        item(told)
+    };
+    room.put((2..=60).map(long));
+    room.pump();
+    assert!(told(&ada).is_empty());
+    ada.tell(Event::CaughtUp(super::pb::CaughtUp {}));
+    room.put(std::iter::once(long(1)));
+    room.pump();
+    let events = told(&ada);
+    assert_eq!(numbers(&events), (1..=60).collect::<Vec<i64>>());
+    assert!(!events.iter().any(|event| matches!(event, Event::Resume(_))));
 }

@@ -14,6 +14,8 @@ pub struct View {
     pub id: Id,
     pub frames: Frames,
     pub last_change: i64,
+    /// From which on changes are kept.
+    pub first_change: i64,
     pub joined_change: i64,
     pub hidden_seq: i64,
     pub people: i32,
@@ -38,6 +40,7 @@ impl From<ConversationView> for View {
         View {
             id: row.id,
             last_change: row.last_change,
+            first_change: row.first_change,
             joined_change: own.joined_change,
             hidden_seq: own.hidden_seq(),
             people: row.participant_count,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use quartet_chassis::db::DbError;
 use quartet_chassis::id::Id;
-use quartet_proto::messaging::v1::ConversationGone;
+use quartet_chassis::telemetry::Seldom;
 use quartet_proto::messaging::v1::subscribe_response::Event;
-use tokio::sync::{Semaphore, mpsc};
+use quartet_proto::messaging::v1::{ConversationGone, ResumeReason};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tonic::Status;
 
 use super::begin::follow;
 use super::item::Item;
@@ -17,14 +17,11 @@ use super::room::{Levelled, Room};
 use super::stream::Stream;
 use super::view::View;
 use super::{Hub, PATIENCE};
-use crate::error::Error;
 use crate::store::Store;
 use crate::store::live::OwnRow;
 
 /// How many readings there are at a time: the database has others to answer, too.
-const READINGS: usize = 8;
-/// How many changes are read at a time.
-pub const PAGE: i64 = 250;
+pub const READINGS: usize = 8;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Something to do.
@@ -39,39 +36,41 @@ pub enum Work {
 
 /// Does it, each thing by itself.
 pub async fn run(store: Store, mut work: mpsc::UnboundedReceiver<Work>) {
-    let readings = Arc::new(Semaphore::new(READINGS));
     while let Some(next) = work.recv().await {
-        let (store, readings) = (store.clone(), readings.clone());
+        let store = store.clone();
         match next {
             Work::Tell(hub, room) => {
                 tokio::spawn(async move { hub.tell(&room) });
             }
             Work::Read(room, patience) => {
-                tokio::spawn(async move { read(&store, &room, patience, &readings).await });
+                tokio::spawn(async move { read(&store, &room, patience).await });
             }
             Work::Look(stream) => {
-                tokio::spawn(async move { look(&store, &stream, &readings).await });
+                tokio::spawn(async move { look(&store, &stream).await });
             }
         }
     }
 }
 
 /// Reads what is missing in a room until nothing is, or nobody listens any more.
-async fn read(store: &Store, room: &Arc<Room>, patience: Duration, readings: &Semaphore) {
+async fn read(store: &Store, room: &Arc<Room>, patience: Duration) {
     sleep(patience).await;
+    let mut seldom = Seldom::default();
     while !room.has_read() {
         if room.len() == 0 || store.hub.has_stopped() {
             return room.stop_reading();
         }
         let Some(behind) = room.missing() else { continue };
-        let Ok(turn) = readings.acquire().await else { return };
+        let Ok(turn) = store.hub.0.readings.acquire().await else { return };
         let filled = fill(store, room, behind).await;
         drop(turn);
         match filled {
             Ok(true) => store.hub.tell(room),
             Ok(false) => sleep(RETRY).await,
             Err(error) => {
-                tracing::debug!(%error, "changes can't be read");
+                if seldom.again() {
+                    tracing::warn!(%error, "changes can't be read");
+                }
                 sleep(RETRY).await;
             }
         }
@@ -80,7 +79,14 @@ async fn read(store: &Store, room: &Arc<Room>, patience: Duration, readings: &Se
 
 /// Reads what comes behind a number. False when there is nothing, whatever was said: it has not come to be.
 async fn fill(store: &Store, room: &Room, behind: i64) -> Result<bool, DbError> {
-    let gap = store.gap(room.id, behind, PAGE).await?;
+    let gap = store.gap(room.id, behind).await?;
+    if behind + 1 < gap.first_change {
+        // What is missing is not kept any more: all begin anew.
+        for stream in room.streams() {
+            stream.resume(ResumeReason::Interrupted);
+        }
+        return Ok(false);
+    }
     if gap.told.first().is_none_or(|told| told.row.number != behind + 1) {
         room.end(behind);
         return Ok(false);
@@ -92,7 +98,7 @@ async fn fill(store: &Store, room: &Room, behind: i64) -> Result<bool, DbError> 
 }
 
 /// Looks at the conversations of a stream whose account's own view of them has changed.
-pub async fn look(store: &Store, stream: &Arc<Stream>, readings: &Semaphore) {
+pub async fn look(store: &Store, stream: &Arc<Stream>) {
     loop {
         let next = {
             let mut todo = stream.lock_todo();
@@ -101,28 +107,36 @@ pub async fn look(store: &Store, stream: &Arc<Stream>, readings: &Semaphore) {
             next
         };
         let Some(conversation) = next else { return };
-        if !stream.is_open() {
+        // Nothing is kept for a slow reader meanwhile, and nobody else waits.
+        if !stream.room().await {
             continue;
         }
-        let Ok(_turn) = readings.acquire().await else { return };
-        if let Err(error) = look_at(store, stream, conversation).await {
-            tracing::debug!(%error, "a conversation can't be read");
-            stream.fail(Status::from(Error::from(error)));
+        let Ok(turn) = store.hub.0.readings.acquire().await else { return };
+        let looked = look_at(store, stream, conversation).await;
+        drop(turn);
+        let followed = match looked {
+            Ok(None) => Ok(()),
+            Ok(Some((room, number))) => follow(store, stream, &room, number).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = followed {
+            stream.fail(error);
         }
     }
 }
 
-async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Result<(), DbError> {
+/// Answers the room if more is to be read of it, and behind which change.
+async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Result<Option<(Arc<Room>, i64)>, DbError> {
     let hub = &store.hub;
     // First a seat, then the reading: what happens in between is kept.
-    let Some(room) = hub.sit(stream, conversation) else { return Ok(()) };
+    let Some(room) = hub.sit(stream, conversation) else { return Ok(None) };
     room.hold(stream);
     let Some(view) = store.conversation(conversation, stream.account).await? else {
         hub.remember_one(stream.account, conversation, None);
         if hub.unsit(stream, conversation) {
             stream.tell(Event::Gone(ConversationGone { conversation_id: conversation.to_string() }));
         }
-        return Ok(());
+        return Ok(None);
     };
     hub.remember_one(stream.account, conversation, Some(OwnRow::from(&view.own)));
     let view = View::from(view);
@@ -132,18 +146,13 @@ async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Resul
         Levelled::Level => {
             room.know(view.last_change);
             hub.settle(&room, PATIENCE);
-            Ok(())
+            Ok(None)
         }
-        Levelled::Behind => {
-            if room.tell_behind(stream, &view) {
-                follow(store, stream, &room, view.last_change).await?;
-            }
-            Ok(())
-        }
+        Levelled::Behind if room.tell_behind(stream, &view) => Ok(Some((room, view.last_change))),
         Levelled::Ahead => {
             hub.see_to(stream, conversation);
-            Ok(())
+            Ok(None)
         }
-        Levelled::Away => Ok(()),
+        Levelled::Behind | Levelled::Away => Ok(None),
     }
 }

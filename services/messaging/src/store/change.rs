@@ -9,7 +9,6 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::told::{self, Told};
 use crate::schema::{change, conversation, member};
 
 /// How many changes of a conversation are kept; who has missed more takes it anew.
@@ -211,14 +210,6 @@ impl ChangeRow {
 fn list(ids: &[Id]) -> String {
     let text = |id: &Id| if *id == Id::NIL { String::new() } else { id.to_string() };
     serde_json::Value::from_iter(ids.iter().map(text)).to_string()
-}
-
-/// What has changed in a conversation behind a number, the oldest first, as it is told to those who take part.
-pub async fn behind(conn: &mut Conn, conversation: Id, number: i64, limit: i64) -> Result<Vec<Told>, DbError> {
-    let behind = change::table.filter(change::conversation_id.eq(conversation)).filter(change::number.gt(number));
-    let behind = behind.order(change::number).limit(limit);
-    let rows: Vec<ChangeRow> = on!(conn, |db| behind.select(ChangeRow::as_select()).load(db).await)?;
-    told::told(conn, rows).await
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::conversation_list::{Position, page, unread};
 use super::member::{MemberRow, member_in};
 use super::message_view::{self, MessageView};
 use super::participant::ParticipantRow;
+use super::union::{self, Union};
 use crate::conversation::{Kind, SHOWN};
 use crate::error::Error;
 use crate::schema::{member, mention};
@@ -101,23 +102,27 @@ pub async fn views(
     Ok(rows.into_iter().map(view).collect())
 }
 
-/// The first others in each conversation: of direct ones all at once, of groups, which may have thousands, one after the other.
+/// The first others in each conversation. Groups may have thousands, of whom no more are read than are shown.
 async fn others(
     conn: &mut Conn,
     account: Id,
     rows: &[(ConversationRow, MemberRow)],
 ) -> Result<HashMap<Id, Vec<ParticipantRow>>, DbError> {
-    let direct = |(row, _): &&(ConversationRow, MemberRow)| row.kind() == Kind::Direct;
-    let direct: Vec<Id> = rows.iter().filter(direct).map(|(row, _)| row.id).collect();
+    let of = |kind: Kind| rows.iter().filter(move |(row, _)| row.kind() == kind).map(|(row, _)| row.id);
+    let direct: Vec<Id> = of(Kind::Direct).collect();
     let query = member::table.filter(member::conversation_id.eq_any(direct)).filter(member::account_id.ne(account));
     let mut found: Vec<MemberRow> = on!(conn, |db| query.select(MemberRow::as_select()).load(db).await)?;
-    for (row, _) in rows.iter().filter(|(row, _)| row.kind() == Kind::Group) {
-        let query = member::table
-            .filter(member::conversation_id.eq(row.id))
+    let first = |group: &Id| {
+        member::table
+            .filter(member::conversation_id.eq(*group))
             .filter(member::account_id.ne(account))
             .order((member::create_time, member::account_id))
-            .limit(SHOWN as i64);
-        let first: Vec<MemberRow> = on!(conn, |db| query.select(MemberRow::as_select()).load(db).await)?;
+            .limit(SHOWN as i64)
+    };
+    for groups in of(Kind::Group).collect::<Vec<Id>>().chunks(union::MOST) {
+        let first: Vec<MemberRow> = on!(conn, |db| {
+            Union(groups.iter().map(|group| first(group).select(MemberRow::as_select())).collect()).load(db).await
+        })?;
         found.extend(first);
     }
     let mut others: HashMap<Id, Vec<ParticipantRow>> = HashMap::new();

@@ -11,10 +11,10 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
-use super::change;
 use super::conversation::ConversationRow;
 use super::conversation_view::{ConversationView, views};
 use super::member::{MemberRow, member_in};
+use super::replay::{Part, behind};
 use super::told::Told;
 use crate::schema::{change as changes, change_subject, conversation, member};
 
@@ -36,8 +36,10 @@ pub struct OwnRow {
 /// Changes that a room has not had.
 pub struct Gap {
     pub told: Vec<Told>,
-    /// The last one that there is.
+    /// The last one that there is, …
     pub last_change: i64,
+    /// … and the first one that is kept.
+    pub first_change: i64,
     /// Who had left when they were read, and by which change.
     pub left: HashMap<Id, i64>,
 }
@@ -45,6 +47,10 @@ pub struct Gap {
 /// Changes that somebody has not had.
 pub struct Replay {
     pub told: Vec<Told>,
+    /// Whether others follow.
+    pub more: bool,
+    /// The first change that is kept.
+    pub first_change: i64,
     pub own: MemberRow,
 }
 
@@ -115,12 +121,13 @@ impl Store {
 
     /// What has changed in a conversation behind a number, with those who had left by the time of the reading: a message is read as it is
     /// then, and may be younger than that.
-    pub async fn gap(&self, id: Id, number: i64, limit: i64) -> Result<Gap, DbError> {
+    pub async fn gap(&self, id: Id, number: i64) -> Result<Gap, DbError> {
         self.db
             .snapshot(async |conn| {
-                let told = change::behind(conn, id, number, limit).await?;
-                let last = conversation::table.find(id).select(conversation::last_change);
-                let last: Option<i64> = on!(conn, |db| last.first(db).await.optional())?;
+                let Part { told, .. } = behind(conn, id, number).await?;
+                let ends = conversation::table.find(id).select((conversation::last_change, conversation::first_change));
+                let ends: Option<(i64, i64)> = on!(conn, |db| ends.first(db).await.optional())?;
+                let (last_change, first_change) = ends.unwrap_or_default();
                 let same = change_subject::conversation_id
                     .eq(changes::conversation_id)
                     .and(change_subject::number.eq(changes::number));
@@ -132,18 +139,18 @@ impl Store {
                     .select((change_subject::account_id, changes::number));
                 let left: Vec<(Id, i64)> = on!(conn, |db| left.load(db).await)?;
                 let left = left.into_iter().collect();
-                Ok::<_, DbError>(Gap { told, last_change: last.unwrap_or_default(), left })
+                Ok::<_, DbError>(Gap { told, last_change, first_change, left })
             })
             .await
     }
 
     /// What has changed in a conversation behind a number, for somebody who takes part in it.
-    pub async fn replay(&self, id: Id, account: Id, number: i64, limit: i64) -> Result<Option<Replay>, DbError> {
+    pub async fn replay(&self, id: Id, account: Id, number: i64) -> Result<Option<Replay>, DbError> {
         self.db
             .snapshot(async |conn| {
-                let Some((_, own)) = member_in(conn, id, account).await? else { return Ok(None) };
-                let told = change::behind(conn, id, number, limit).await?;
-                Ok::<_, DbError>(Some(Replay { told, own }))
+                let Some((row, own)) = member_in(conn, id, account).await? else { return Ok(None) };
+                let Part { told, more } = behind(conn, id, number).await?;
+                Ok::<_, DbError>(Some(Replay { told, more, first_change: row.first_change, own }))
             })
             .await
     }
@@ -157,11 +164,13 @@ impl Store {
         Ok(heads.into_iter().collect())
     }
 
-    /// How far all participants of a conversation are: what has reached each, and what they have read.
-    pub async fn marks(&self, id: Id) -> Result<Vec<(Id, i64, i64)>, DbError> {
+    /// How far all participants of some conversations are: what has reached each, and what they have read.
+    pub async fn marks(&self, ids: &[Id]) -> Result<Vec<(Id, Id, i64, i64)>, DbError> {
         let conn = &mut self.db.scan().await?;
-        let marks = member::table.filter(member::conversation_id.eq(id));
-        let marks = marks.select((member::account_id, member::delivered_seq, member::read_seq));
-        on!(conn, |db| marks.load(db).await)
+        let marks = member::table.filter(member::conversation_id.eq_any(ids));
+        let marks =
+            marks.select((member::conversation_id, member::account_id, member::delivered_seq, member::read_seq));
+        let marks: Vec<(Id, Id, i64, i64)> = on!(conn, |db| marks.load(db).await)?;
+        Ok(marks)
     }
 }

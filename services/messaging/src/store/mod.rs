@@ -23,9 +23,11 @@ pub mod reach;
 pub mod reaction;
 pub mod receipt;
 mod removal;
+mod replay;
 mod retention;
 pub mod search;
 pub mod told;
+mod union;
 pub mod usage;
 
 use std::sync::Arc;
