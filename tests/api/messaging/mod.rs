@@ -2,7 +2,7 @@
 
 mod act;
 pub mod begin;
-mod block;
+pub mod block;
 mod connect;
 mod consent;
 mod contact;
