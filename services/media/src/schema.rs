@@ -105,7 +105,8 @@ diesel::table! {
         upload_id -> Binary,
         number -> Integer,
         size_bytes -> Integer,
-        sha256 -> Binary,
+        /// The running digest behind the part.
+        digest -> Binary,
         /// The store's own name for the part.
         content_id -> Text,
     }

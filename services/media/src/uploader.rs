@@ -13,7 +13,7 @@ use crate::sniff;
 use crate::store::Store;
 use crate::store::lease::{PATIENCE, RENEWAL};
 use crate::store::media::File;
-use crate::store::part::{Begun, Ground, Part};
+use crate::store::part::{Begun, Ground};
 use crate::store::upload_end::{Completion, Finish};
 use crate::turns::Turns;
 use crate::upload::Place;
@@ -43,39 +43,34 @@ impl Uploader {
         // Whose turn it is, is for nobody else to take or to know.
         self.store.check_starter(id, account).await?;
         let _turn = self.turns.take(id).ok_or(Error::UploadBusy)?;
-        let (data, found) = off_runtime(move || (data.clone(), digest::of(&data))).await?;
-        if sha256.is_some_and(|said| said != found) {
-            return Err(Error::DigestMismatch);
-        }
-        let part = Part { place, sha256: found };
-        match self.store.begin_part(id, account, &part).await? {
-            Begun::Stored(offset) => Ok(offset),
-            Begun::Write(ground) => match self.write_part(&ground, &part, data).await {
+        let part = Part { place, data, sha256 };
+        match self.store.begin_part(id, account, place).await? {
+            Begun::There { offset, before, behind } => same(part, offset, &before, behind).await,
+            Begun::Write(ground) => match self.write_part(&ground, part.clone()).await {
                 Ok(offset) => Ok(offset),
-                Err(error) => self.find_out(&ground, &part, error).await,
+                Err(error) => self.find_out(&ground, part, error).await,
             },
         }
     }
 
-    async fn write_part(&self, ground: &Ground, part: &Part, data: Vec<Bytes>) -> Result<i64, Error> {
-        let written = self.write_object(ground, part, data);
+    async fn write_part(&self, ground: &Ground, part: Part) -> Result<i64, Error> {
+        let place = part.place;
+        let written = self.write_object(ground, part);
         let (content_id, digest) = self.while_renewed(ground.upload.id, ground.lease, written).await?;
-        self.store.advance(ground, part, &content_id, digest).await
+        self.store.advance(ground, place, &content_id, digest).await
     }
 
-    /// Writes a part to the store of objects, and answers the store's own name for it and the running digest with it.
-    async fn write_object(&self, ground: &Ground, part: &Part, data: Vec<Bytes>) -> Result<(String, Vec<u8>), Error> {
+    /// Writes a part to the store of objects, and answers the store's own name for it and the running digest behind it. What is written
+    /// counts only afterwards, so its digest is taken meanwhile.
+    async fn write_object(&self, ground: &Ground, part: Part) -> Result<(String, Vec<u8>), Error> {
         let upload = &ground.upload;
-        let mut running = Running::stored(&upload.digest)?;
+        let running = Running::stored(&upload.digest)?;
         let store_id = self.store_id(ground).await?;
         let (number, offset) = (ground.number.unsigned_abs() as usize, part.place.offset.unsigned_abs());
-        let put = self.objects.put_part(&upload.object_key, &store_id, number, offset, data.clone());
-        let digest = off_runtime(move || {
-            running.add(&data);
-            running.to_stored()
-        });
-        let (content_id, digest) = futures_util::future::join(put, digest).await;
-        Ok((content_id?, digest?))
+        let put = self.objects.put_part(&upload.object_key, &store_id, number, offset, part.data.clone());
+        let (content_id, digest) = futures_util::future::join(put, part.digest(running)).await;
+        let digest = digest?;
+        Ok((content_id?, digest))
     }
 
     /// The store's own name for the upload, which is begun there with its first part.
@@ -90,12 +85,12 @@ impl Uploader {
 
     /// What has become of a part that could not be stored: another call with the same part may have been faster, or the upload has ended. Where
     /// none of that is so, and the store has lost what it had, the upload has failed: nothing could complete it any more.
-    async fn find_out(&self, ground: &Ground, part: &Part, error: Error) -> Result<i64, Error> {
+    async fn find_out(&self, ground: &Ground, part: Part, error: Error) -> Result<i64, Error> {
         let upload = &ground.upload;
         self.give_up(upload.id, ground.lease).await;
         if let Error::UploadBusy | Error::Object(ObjectError::Missing | ObjectError::Damaged(_)) = error {
-            match self.store.begin_part(upload.id, upload.account_id, part).await? {
-                Begun::Stored(offset) => return Ok(offset),
+            match self.store.begin_part(upload.id, upload.account_id, part.place).await? {
+                Begun::There { offset, before, behind } => return same(part, offset, &before, behind).await,
                 Begun::Write(again) if matches!(error, Error::Object(_)) => {
                     self.store.fail_upload(upload, again.lease).await?;
                 }
@@ -195,6 +190,32 @@ impl Uploader {
             tracing::warn!(%error, "a lease on an upload ends by itself");
         }
     }
+}
+
+/// A part as it came. `sha256` is what its digest has to be.
+#[derive(Clone)]
+struct Part {
+    place: Place,
+    data: Vec<Bytes>,
+    sha256: Option<Vec<u8>>,
+}
+
+impl Part {
+    /// Takes a running digest on over the part, and holds the part's own one against what it has to be.
+    async fn digest(self, mut running: Running) -> Result<Vec<u8>, Error> {
+        let digests = off_runtime(move || {
+            let is_right = self.sha256.is_none_or(|said| said == digest::of(&self.data));
+            running.add(&self.data);
+            is_right.then(|| running.to_stored())
+        });
+        digests.await?.ok_or(Error::DigestMismatch)
+    }
+}
+
+/// Answers how far the upload is, if a part is the one that is there.
+async fn same(part: Part, offset: i64, before: &[u8], behind: Vec<u8>) -> Result<i64, Error> {
+    let digest = part.digest(Running::stored(before)?).await?;
+    if digest == behind { Ok(offset) } else { Err(Error::OffsetWrong(offset)) }
 }
 
 /// The store has not what it said it had: that is the upload's end, and no trouble that passes.

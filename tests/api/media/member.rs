@@ -178,7 +178,7 @@ async fn x13_s49_a_project_is_handed_over_with_what_it_takes() {
     let still_hers = transfer(&world, &ada, &id, &bob.account_id).await.unwrap();
     let seen = (still_hers.owner_account_id.as_str(), still_hers.role());
     assert_eq!(seen, (ada.account_id.as_str(), ProjectRole::Owner));
-    assert_eq!(offered(&world, &bob, &id).await, [bob.account_id.clone()]);
+    assert_eq!(offered(&world, &bob, &id).await, std::slice::from_ref(&bob.account_id));
     let refused = refusal(transfer(&world, &bob, &id, &bob.account_id).await);
     assert_eq!(refused.is(), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
     assert_eq!(refused.metadata["used_bytes"], "5");
@@ -226,7 +226,7 @@ async fn x13_s34_a_project_becomes_nobodys_who_has_not_agreed() {
     }
     // It is offered to one at a time, and an offer can be taken back, also with its member.
     transfer(&world, &ada, &id, &eve.account_id).await.unwrap();
-    assert_eq!(offered(&world, &ada, &id).await, [eve.account_id.clone()]);
+    assert_eq!(offered(&world, &ada, &id).await, std::slice::from_ref(&eve.account_id));
     assert_eq!(refusal(transfer(&world, &bob, &id, &bob.account_id).await).reason, "PROJECT_RIGHT_MISSING");
     transfer(&world, &ada, &id, &ada.account_id).await.unwrap();
     assert_eq!(refusal(transfer(&world, &eve, &id, &eve.account_id).await).reason, "PROJECT_RIGHT_MISSING");

@@ -20,17 +20,10 @@ use crate::project::Role;
 use crate::schema::{upload, upload_part};
 use crate::upload::Place;
 
-/// A part as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    pub place: Place,
-    pub sha256: [u8; 32],
-}
-
 /// What is to be done about a part.
 pub enum Begun {
-    /// It is there already. So far is the upload.
-    Stored(i64),
+    /// One of its length is there already. It is the same one if this digest, taken on over it, becomes that one.
+    There { offset: i64, before: Vec<u8>, behind: Vec<u8> },
     /// It is to be written.
     Write(Box<Ground>),
 }
@@ -45,7 +38,7 @@ pub struct Ground {
 
 impl Store {
     /// Takes the lease for a part, or finds that it is there.
-    pub async fn begin_part(&self, id: Id, account: Id, part: &Part) -> Result<Begun, Error> {
+    pub async fn begin_part(&self, id: Id, account: Id, place: Place) -> Result<Begun, Error> {
         let (now, lease) = (self.now(), self.new_id());
         self.db
             .transaction(async |conn| {
@@ -56,16 +49,15 @@ impl Store {
                 role.may(Role::Editor)?;
                 row.open(now)?;
                 let shape = row.shape(self.limits.file_bytes);
-                let number = shape.number(part.place.offset).ok_or(Error::OffsetWrong(row.offset_bytes))?;
-                if part.place.offset != row.offset_bytes {
-                    let there = part_in(conn, id, number).await?;
-                    let same = there
-                        .is_some_and(|(size, sha256)| i64::from(size) == part.place.length && sha256 == part.sha256);
-                    let offset = row.offset_bytes;
-                    return if same { Ok(Begun::Stored(offset)) } else { Err(Error::OffsetWrong(offset)) };
+                let number = shape.number(place.offset).ok_or(Error::OffsetWrong(row.offset_bytes))?;
+                if place.offset != row.offset_bytes {
+                    let there = part_in(conn, id, number).await?.filter(|(size, _)| i64::from(*size) == place.length);
+                    let (_, behind) = there.ok_or(Error::OffsetWrong(row.offset_bytes))?;
+                    let before = part_in(conn, id, number - 1).await?.map(|(_, digest)| digest).unwrap_or_default();
+                    return Ok(Begun::There { offset: row.offset_bytes, before, behind });
                 }
-                shape.check(part.place)?;
-                let room = usage::fits(conn, &self.limits, &project, part.place.length).await?;
+                shape.check(place)?;
+                let room = usage::fits(conn, &self.limits, &project, place.length).await?;
                 room.map_err(|quota| exceeded(role, quota))?;
                 if self.is_leased(&row, now) {
                     return Err(Error::UploadBusy);
@@ -92,16 +84,22 @@ impl Store {
 
     /// Makes a written part count, and answers how far the upload is. Whose lease is gone, or who comes behind another one, is told that the
     /// upload is busy; nothing has happened then.
-    pub async fn advance(&self, ground: &Ground, part: &Part, content_id: &str, digest: Vec<u8>) -> Result<i64, Error> {
+    pub async fn advance(
+        &self,
+        ground: &Ground,
+        place: Place,
+        content_id: &str,
+        digest: Vec<u8>,
+    ) -> Result<i64, Error> {
         let (now, row) = (self.now(), &ground.upload);
-        let offset = row.offset_bytes + part.place.length;
-        let size = if part.place.last { Some(offset) } else { row.size_bytes };
+        let offset = row.offset_bytes + place.length;
+        let size = if place.last { Some(offset) } else { row.size_bytes };
         self.db
             .transaction(async |conn| {
                 let found = role_locked(conn, row.project_id, row.account_id).await?;
                 let (project, role) = found.ok_or_else(|| not_found(row.id))?;
                 role.may(Role::Editor)?;
-                let charged = usage::charge(conn, &self.limits, &project, part.place.length).await?;
+                let charged = usage::charge(conn, &self.limits, &project, place.length).await?;
                 charged.map_err(|quota| exceeded(role, quota))?;
                 let same = upload::table
                     .find(row.id)
@@ -121,24 +119,31 @@ impl Store {
                 if moved == 0 {
                     return Err(Error::UploadBusy);
                 }
-                insert_part(conn, ground, part, content_id).await?;
+                insert_part(conn, ground, place, content_id, &digest).await?;
                 Ok(offset)
             })
             .await
     }
 }
 
+/// The length of a part, and the running digest behind it.
 async fn part_in(conn: &mut Conn, id: Id, number: i32) -> Result<Option<(i32, Vec<u8>)>, DbError> {
-    let query = upload_part::table.find((id, number)).select((upload_part::size_bytes, upload_part::sha256));
+    let query = upload_part::table.find((id, number)).select((upload_part::size_bytes, upload_part::digest));
     on!(conn, |db| query.first(db).await.optional())
 }
 
-async fn insert_part(conn: &mut Conn, ground: &Ground, part: &Part, content_id: &str) -> Result<(), DbError> {
+async fn insert_part(
+    conn: &mut Conn,
+    ground: &Ground,
+    place: Place,
+    content_id: &str,
+    digest: &[u8],
+) -> Result<(), DbError> {
     let values = (
         upload_part::upload_id.eq(ground.upload.id),
         upload_part::number.eq(ground.number),
-        upload_part::size_bytes.eq(i32::try_from(part.place.length).unwrap_or(i32::MAX)),
-        upload_part::sha256.eq(&part.sha256[..]),
+        upload_part::size_bytes.eq(i32::try_from(place.length).unwrap_or(i32::MAX)),
+        upload_part::digest.eq(digest),
         upload_part::content_id.eq(content_id),
     );
     on!(conn, |db| diesel::insert_into(upload_part::table).values(values).execute(db).await).map(drop)

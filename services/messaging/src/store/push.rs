@@ -176,8 +176,11 @@ async fn push_some(
     Ok(())
 }
 
+/// A device and a conversation.
+type Place = ([u8; 16], [u8; 16]);
+
 /// Where a job goes, and how new what it carries is.
-fn waits(open: &Open) -> Option<(([u8; 16], [u8; 16]), i64)> {
+fn waits(open: &Open) -> Option<(Place, i64)> {
     let pushed: Pushed = serde_json::from_slice(&open.payload).ok()?;
     Some((pushed.place()?, pushed.seq))
 }

@@ -139,7 +139,8 @@ create table upload_part (
     upload_id bytea not null references upload (id) on delete cascade,
     number integer not null,
     size_bytes integer not null,
-    sha256 bytea not null,
+    -- The running digest behind the part.
+    digest bytea not null,
     -- The store's own name for the part.
     content_id text not null,
     primary key (upload_id, number)
