@@ -1,5 +1,6 @@
 //! Messages are found by their words, in the searcher's own conversations alone.
 
+use super::rows;
 use super::talk::{direct, group, named, say};
 use crate::harness::prelude::*;
 
@@ -103,4 +104,35 @@ async fn g5_what_is_found_comes_page_by_page() {
     let wrong = SearchMessagesRequest { query: "other".to_owned(), page_token: "x".to_owned(), ..Default::default() };
     let refused = refusal(bob.messages(&world).search_messages(wrong).await);
     assert_eq!((refused.code, refused.fields), (Code::InvalidArgument, vec!["page_token".to_owned()]));
+}
+
+#[tokio::test]
+async fn s48_of_very_many_conversations_the_newest_are_searched() {
+    let world = World::own().await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = group(&world, &ada, &[&bob]).await;
+    say(&world, &ada, &id, "needle").await;
+    let found = [(id.clone(), 1)];
+    finds(&world, &bob, "needle", &found).await;
+    // As if they had come into many others since.
+    rows::run(&world, &id, |id| {
+        let mut all = format!(
+            "create temp table place as select * from conversation where id = {id}; \
+             update place set activity_time = '2100-01-01 00:00:00'; \
+             create temp table part as select * from member where conversation_id = {id};"
+        );
+        // Ids begin with the time: none of these is one that there is.
+        let (sign, rest) = id.split_at(id.len() - 33);
+        for number in 0..500 {
+            let other = format!("{sign}ffff{number:04x}{}", &rest[8..]);
+            all.push_str(&format!(
+                "update place set id = {other}; insert into conversation select * from place; \
+                 update part set conversation_id = {other}; insert into member select * from part;"
+            ));
+        }
+        all
+    })
+    .await;
+    assert_eq!(search(&world, &bob, "needle", "").await, []);
+    assert_eq!(search(&world, &bob, "needle", &id).await, found, "the one that is named is searched");
 }
