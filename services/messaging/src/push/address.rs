@@ -38,7 +38,8 @@ impl Rules {
         if text.is_empty() || text.len() > LENGTH {
             return Err(format!("must have 1 to {LENGTH} characters"));
         }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        // A backslash is a slash to some who read URLs, and part of a name to others.
+        if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
             return Err(rule());
         }
         let url = Url::parse(text).map_err(|_| rule())?;
