@@ -1,7 +1,7 @@
 //! Conversations, and what is said in them.
 
 mod act;
-pub mod begin;
+mod begin;
 pub mod block;
 mod connect;
 mod consent;

@@ -32,9 +32,9 @@ impl Frames {
         Frames::from(prefixed(&SubscribeResponse { event: Some(event) }))
     }
 
-    /// Several, one behind the other.
-    pub fn joined<'a>(all: impl Iterator<Item = &'a Frames>) -> Frames {
-        let mut joined = BytesMut::new();
+    /// Several, one behind the other, in no more memory than they take.
+    pub fn joined<'a>(all: impl Iterator<Item = &'a Frames> + Clone) -> Frames {
+        let mut joined = BytesMut::with_capacity(all.clone().map(Frames::len).sum());
         for frames in all {
             joined.extend_from_slice(&frames.plain);
         }
