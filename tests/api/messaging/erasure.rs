@@ -8,7 +8,13 @@ use crate::identity::erasure::{completed, copied, delete, removed};
 
 /// Reacts to a message.
 async fn react(world: &World, person: &Person, id: &str, seq: i64) {
-    let asked = SetReactionRequest { conversation_id: id.to_owned(), seq, emoji: "wow".to_owned(), present: true, ..Default::default() };
+    let asked = SetReactionRequest {
+        conversation_id: id.to_owned(),
+        seq,
+        emoji: "wow".to_owned(),
+        present: true,
+        ..Default::default()
+    };
     person.messages(world).set_reaction(asked).await.expect("no reaction");
 }
 

@@ -135,8 +135,13 @@ async fn s32_a_stranger_neither_sends_nor_reads_and_learns_of_nothing() {
         refused.push(refusal(eve.messages(&world).list_edits(edits).await));
         let deleted = DeleteMessageRequest { conversation_id: conversation_id.clone(), seq: 1 };
         refused.push(refusal(eve.messages(&world).delete_message(deleted).await));
-        let reaction =
-            SetReactionRequest { conversation_id: conversation_id.clone(), seq: 1, emoji: "x".into(), present: true, ..Default::default() };
+        let reaction = SetReactionRequest {
+            conversation_id: conversation_id.clone(),
+            seq: 1,
+            emoji: "x".into(),
+            present: true,
+            ..Default::default()
+        };
         refused.push(refusal(eve.messages(&world).set_reaction(reaction).await));
         for refused in refused {
             assert_eq!((refused.code, refused.reason.as_str()), (Code::NotFound, "CONVERSATION_NOT_FOUND"));

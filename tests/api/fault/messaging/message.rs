@@ -81,7 +81,13 @@ async fn delete(stage: &mut Stage) {
 async fn react(stage: &mut Stage) {
     let (ada, bob, id) = stage.talk().await;
     let seq = say(&stage.world, &ada, &id, "News").await.seq;
-    let asked = SetReactionRequest { conversation_id: id.clone(), seq, emoji: "👍".into(), present: true, ..Default::default() };
+    let asked = SetReactionRequest {
+        conversation_id: id.clone(),
+        seq,
+        emoji: "👍".into(),
+        present: true,
+        ..Default::default()
+    };
     let outcome = stage
         .call("MessageService/SetReaction", &bob, async |clients| clients.messages().set_reaction(asked.clone()).await)
         .await;
