@@ -108,12 +108,20 @@ impl Listener {
         .await
     }
 
-    /// Listens until somebody has received and read so far.
+    /// Listens until somebody has received and read so far. It may be the conversation that tells so, when that is told anew at this moment.
     pub async fn receipt(&mut self, person: &Person, delivered: i64, read: i64) {
         self.until(&format!("receipt {delivered} {read}"), |event| {
-            let Event::Receipt(receipt) = event else { return None };
-            let reached = (receipt.delivered_seq, receipt.read_seq) == (delivered, read);
-            (receipt.account_id == person.account_id && reached).then_some(())
+            let mark = match event {
+                Event::Receipt(receipt) if receipt.account_id == person.account_id => {
+                    (receipt.delivered_seq, receipt.read_seq)
+                }
+                Event::Conversation(told) => {
+                    let one = told.participants.iter().find(|one| one.account_id == person.account_id)?;
+                    (one.delivered_seq, one.read_seq)
+                }
+                _ => return None,
+            };
+            (mark == (delivered, read)).then_some(())
         })
         .await;
     }
