@@ -41,27 +41,21 @@ impl Store {
     /// Accepts nothing from somebody any more. Who is blocked already stays so.
     pub async fn block_account(&self, caller: Id, other: Id) -> Result<(), Error> {
         let now = self.now();
-        let shared = loop {
-            let done = self
-                .db
-                .transaction(async |conn| {
-                    let shared = shared(conn, caller, other).await?;
-                    let people = both(conn, caller, other).await?;
-                    if is_erased(conn, caller, &people).await? || !people.contains_key(&other) {
-                        return Err(Error::PersonNotFound(vec![other.to_string()]));
-                    }
-                    if find(conn, caller, other).await? != shared {
-                        return Ok(None);
-                    }
-                    insert(conn, caller, other, now).await?;
-                    mark(conn, shared, caller, other, true).await?;
-                    Ok::<_, Error>(Some(shared))
-                })
-                .await?;
-            if let Some(shared) = done {
-                break shared;
-            }
-        };
+        // It waits for whoever begins something with the caller, which may be a large group.
+        let shared = self
+            .db
+            .bulk(async |conn| {
+                // Before the conversation: who begins one that is there waits for it with the accounts in hand.
+                let people = both(conn, caller, other).await?;
+                if is_erased(conn, caller, &people).await? || !people.contains_key(&other) {
+                    return Err(Error::PersonNotFound(vec![other.to_string()]));
+                }
+                let shared = shared(conn, caller, other).await?;
+                insert(conn, caller, other, now).await?;
+                mark(conn, shared, caller, other, true).await?;
+                Ok::<_, Error>(shared)
+            })
+            .await?;
         self.tell_blocked(caller, other, shared);
         Ok(())
     }
