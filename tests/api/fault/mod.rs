@@ -8,4 +8,5 @@ mod erasure;
 mod media;
 mod messaging;
 mod postgres;
+mod stage;
 mod start;

@@ -2,7 +2,8 @@
 
 use quartet_proto::control::v1::MoveClockRequest;
 
-use super::{LEASE, Stage};
+use super::{LEASE, MEDIA};
+use crate::fault::stage::Stage;
 use crate::harness::prelude::*;
 use crate::media::{noise, put_all, started, video};
 
@@ -25,7 +26,7 @@ fn chunk(upload: &UploadStatus, data: &[u8]) -> PutChunkRequest {
 
 #[tokio::test]
 async fn s55_f01_a_lease_of_a_process_that_is_no_more_is_soon_nobody_s() {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::set(&MEDIA).await;
     let file = noise(41, 3000);
     let (ada, upload) = leased(&mut stage, &file).await;
     // By the watch of whoever waits: no clock is moved.
@@ -45,7 +46,7 @@ async fn s55_f01_a_lease_of_a_process_that_is_no_more_is_soon_nobody_s() {
 
 #[tokio::test]
 async fn s55_a_lease_ends_by_the_clock_too() {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::set(&MEDIA).await;
     let (file, other) = (noise(42, 3000), noise(43, 3000));
     let (ada, upload) = leased(&mut stage, &file).await;
     if stage.world.is_fleet() {
@@ -59,7 +60,7 @@ async fn s55_a_lease_ends_by_the_clock_too() {
 
 #[tokio::test]
 async fn s55_a_lease_of_a_clock_that_was_put_back_is_none() {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::set(&MEDIA).await;
     stage.world.move_clock(Duration::from_secs(4 * 60)).await;
     let (file, other) = (noise(44, 3000), noise(45, 3000));
     let (ada, upload) = leased(&mut stage, &file).await;
@@ -75,7 +76,7 @@ async fn s55_a_lease_of_a_clock_that_was_put_back_is_none() {
 
 #[tokio::test]
 async fn s55_an_upload_is_given_up_whoever_holds_its_lease() {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::set(&MEDIA).await;
     let file = noise(46, 3000);
     let (ada, upload) = leased(&mut stage, &file).await;
     let abort = AbortUploadRequest { upload_id: upload.upload_id.clone() };

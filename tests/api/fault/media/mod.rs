@@ -4,16 +4,8 @@
 mod lease;
 mod project;
 
-use std::collections::BTreeSet;
-use std::pin::Pin;
-
-use quartet_proto::control::v1::SetFaultRequest;
-use quartet_proto::control::v1::control_service_client::ControlServiceClient;
-use tonic::{Response, Status};
-
+use super::stage::{Case, Context, Stage, check_every_rpc, play};
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Process, channel};
-use crate::house::rpcs;
 use crate::media::{downloaded, noise, project, put_all, sha256, started, uploaded, video};
 
 /// The rpcs of media that commit nothing.
@@ -37,117 +29,14 @@ const READS: [&str; 14] = [
 /// A little longer than a lease on an upload holds that nobody gives back.
 const LEASE: Duration = Duration::from_secs(61);
 
-type Run = for<'a> fn(&'a mut Stage) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
-
-/// One way to call an rpc, and what must hold whatever happens to it.
-struct Case {
-    name: &'static str,
-    run: Run,
-}
-
-/// Where the cases play: all in one process, or a fleet with one instance more, which is the one that ends.
-struct Stage {
-    world: World,
-    victim: Option<Process>,
-    fault: Fault,
-    skip: i32,
-    /// Whether the process has ended in this play.
-    crashed: bool,
-}
+static MEDIA: Context = Context {
+    name: "media",
+    flags: &[],
+    lease: LEASE,
+    probe: |clients| Box::pin(async { clients.projects().get_usage(GetUsageRequest {}).await.is_ok() }),
+};
 
 impl Stage {
-    async fn set() -> Stage {
-        let world = World::apart(&[]).await;
-        Stage { world, victim: None, fault: Fault::Unspecified, skip: 0, crashed: false }
-    }
-
-    /// Plays a case at each commit of its rpc, until there is none that the crash could come at. Answers how many there were.
-    async fn play(&mut self, case: &Case) -> usize {
-        let mut windows = 0;
-        for fault in [Fault::CrashBeforeCommit, Fault::CrashAfterCommit] {
-            for skip in 0.. {
-                (self.fault, self.skip, self.crashed) = (fault, skip, false);
-                eprintln!("{} {fault:?} {skip}", case.name);
-                (case.run)(self).await;
-                if !self.crashed {
-                    assert!(skip > 0, "{} commits nothing", case.name);
-                    break;
-                }
-                windows += 1;
-                assert!(skip < 20, "{} has no end", case.name);
-            }
-        }
-        windows
-    }
-
-    /// Asks; the crash comes in this call. Who gets no answer asks again: the process that is back, or another instance.
-    async fn call<T>(
-        &mut self,
-        rpc: &str,
-        person: &Person,
-        ask: impl AsyncFn(Clients) -> Result<Response<T>, Status>,
-    ) -> Result<T, Refusal> {
-        let clients = self.aim(rpc, person).await;
-        let refused = match ask(clients).await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) => Refusal::from(status),
-        };
-        if !refused.reason.is_empty() {
-            return Err(refused);
-        }
-        self.survive(person).await;
-        if self.world.is_fleet() {
-            // Sooner than whoever waits would see that nobody holds it.
-            self.world.move_clock(LEASE).await;
-        }
-        ask(self.world.as_token(&person.access_token)).await.map(Response::into_inner).map_err(Refusal::from)
-    }
-
-    /// Sees that the process has ended, and waits until its work is taken up.
-    async fn survive(&mut self, person: &Person) {
-        self.crashed = true;
-        match self.victim.take() {
-            Some(mut victim) => {
-                victim.crashed().await;
-            }
-            None => self.world.process().revive().await,
-        }
-        let me = async || person.accounts(&self.world).get_me(GetMeRequest {}).await.ok().map(drop);
-        eventually("tokens count", me).await;
-    }
-
-    /// Makes the crash come in the next call of an rpc, and answers the clients by which it has to be called.
-    async fn aim(&mut self, rpc: &str, person: &Person) -> Clients {
-        let rpc = format!("/quartet.media.v1.{rpc}");
-        let Some(grounds) = self.world.grounds() else {
-            self.world.process().aim(self.fault, &rpc, self.skip).await;
-            return self.world.as_token(&person.access_token);
-        };
-        if self.victim.is_none() {
-            let identities: Vec<String> = self.world.direct("identity").iter().map(ToString::to_string).collect();
-            let command = grounds.role("media", &["--identity-address", &identities.join(",")]);
-            self.victim = Some(Process::start(&command).await);
-        }
-        let at = &self.victim.as_ref().unwrap().started;
-        let asked = SetFaultRequest { fault: self.fault.into(), failing: true, rpc, skip: self.skip };
-        ControlServiceClient::new(channel(at.control)).set_fault(asked).await.expect("the fault can't be set");
-        let clients = Clients::new(channel(at.listen), Some(&person.access_token));
-        // An instance that has just started hears of what is revoked a moment later.
-        eventually("it takes tokens", async || clients.projects().get_usage(GetUsageRequest {}).await.ok()).await;
-        clients
-    }
-
-    /// The answer, or nothing where the call was refused for this reason after a crash: the first call has done it.
-    fn done<T>(&self, outcome: Result<T, Refusal>, reason: &str) -> Option<T> {
-        match outcome {
-            Ok(answer) => Some(answer),
-            Err(refused) => {
-                assert!(self.crashed && refused.reason == reason, "{:?} {}: {refused:?}", self.fault, self.skip);
-                None
-            }
-        }
-    }
-
     /// Somebody with a project.
     async fn owner(&self) -> (Person, Project) {
         let ada = self.world.sign_up("ada").await;
@@ -337,33 +226,17 @@ async fn delete(stage: &mut Stage) {
     assert_eq!((stage.files(&ada, &project).await.len(), stage.used(&ada).await), (0, 0));
 }
 
-async fn play(cases: Vec<Case>) {
-    let mut stage = Stage::set().await;
-    let rounds = if std::env::var("QUARTET_TEST_LONG").is_ok() { 20 } else { 1 };
-    let mut windows = 0;
-    for _ in 0..rounds {
-        for case in &cases {
-            windows += stage.play(case).await;
-        }
-    }
-    eprintln!("{windows} crashes");
-}
-
 #[tokio::test]
 async fn f01_f02_each_commit_of_an_upload_may_be_the_process_s_last() {
-    play(upload_cases()).await;
+    play(&MEDIA, upload_cases()).await;
 }
 
 #[tokio::test]
 async fn f02_each_commit_of_a_project_may_be_the_process_s_last() {
-    play(project::cases()).await;
+    play(&MEDIA, project::cases()).await;
 }
 
 #[test]
 fn f02_every_rpc_of_media_has_its_case() {
-    let rpc = |name: &str| name.split(' ').next().unwrap().to_owned();
-    let cases = [upload_cases(), project::cases()].into_iter().flatten();
-    let known: BTreeSet<String> = cases.map(|case| rpc(case.name)).chain(READS.iter().map(|name| rpc(name))).collect();
-    let there = rpcs().into_iter().filter_map(|rpc| Some(rpc.path.strip_prefix("/quartet.media.v1.")?.to_owned()));
-    assert_eq!(there.collect::<BTreeSet<_>>(), known);
+    check_every_rpc(&MEDIA, [upload_cases(), project::cases()].into_iter().flatten(), &READS);
 }

@@ -1,6 +1,7 @@
 //! The rpcs of projects and their members.
 
-use super::{Case, Stage, membership};
+use super::membership;
+use crate::fault::stage::{Case, Stage};
 use crate::harness::prelude::*;
 use crate::media::{uploaded, video};
 

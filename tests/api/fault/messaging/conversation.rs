@@ -1,6 +1,6 @@
 //! The rpcs of conversations and participants.
 
-use super::{Case, Stage};
+use crate::fault::stage::{Case, Stage};
 use crate::harness::prelude::*;
 use crate::messaging::block::blocked;
 use crate::messaging::meet::{direct, get, group, named, say, starting};

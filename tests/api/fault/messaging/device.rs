@@ -1,6 +1,6 @@
 //! The rpcs of devices.
 
-use super::{Case, Stage};
+use crate::fault::stage::{Case, Stage};
 use crate::harness::prelude::*;
 use crate::messaging::push::server::{PushServer, reply};
 use crate::messaging::push::{browser, devices, register};

@@ -1,6 +1,6 @@
 //! The rpcs of messages and receipts.
 
-use super::{Case, Stage};
+use crate::fault::stage::{Case, Stage};
 use crate::harness::prelude::*;
 use crate::messaging::talk::{conversation, direct, get, newest, say, text};
 
