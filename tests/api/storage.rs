@@ -11,6 +11,7 @@ use quartet_chassis::on;
 use quartet_proto::control::v1::Fault;
 use tokio::sync::Barrier;
 
+use crate::harness::PATIENCE;
 use crate::harness::prelude::*;
 
 diesel::table! {
@@ -40,7 +41,7 @@ async fn database() -> (Db, DatabaseHome) {
 
 async fn open(home: &DatabaseHome) -> Db {
     let migrations = Migrations { postgres: no_migrations, sqlite: no_migrations };
-    Db::open(home.url(), migrations, Faults::default()).await.unwrap()
+    Db::open(home.url(), migrations, Faults::default(), PATIENCE).await.unwrap()
 }
 
 async fn insert(conn: &mut Conn, name: &str, size: i64) -> Result<(), DbError> {
@@ -248,7 +249,7 @@ async fn the_control_services_faults_reach_the_store() {
     let home = DatabaseHome::new().await;
     let faults = Faults::default();
     let migrations = Migrations { postgres: no_migrations, sqlite: no_migrations };
-    let db = Db::open(home.url(), migrations, faults.clone()).await.unwrap();
+    let db = Db::open(home.url(), migrations, faults.clone(), PATIENCE).await.unwrap();
     db.ping().await.unwrap();
     faults.set(Fault::Store, true);
     assert!(matches!(db.ping().await, Err(DbError::Unavailable(_))));

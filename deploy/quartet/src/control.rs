@@ -14,8 +14,8 @@ use quartet_proto::control::v1::control_service_server::{ControlService, Control
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-/// How long mail that waits is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long mail that waits is waited for: nearly as long as a call has.
+const PATIENCE: Duration = Duration::from_secs(25);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The control service of a process.

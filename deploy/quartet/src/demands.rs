@@ -135,6 +135,8 @@ fn trial(settings: &Settings, mistakes: &mut Mistakes) {
         ("--clock-file", trial.clock_file.is_some()),
         ("--mail-directory", trial.mail_directory.is_some()),
         ("--keep", trial.keep.is_some()),
+        ("--redis-answer-milliseconds", trial.redis_answer_milliseconds.is_some()),
+        ("--database-answer-milliseconds", trial.database_answer_milliseconds.is_some()),
         ("--exit-with-stdin", trial.exit_with_stdin),
     ];
     for (name, _) in flags.into_iter().filter(|(_, is_set)| *is_set && is_server) {

@@ -1,10 +1,13 @@
 //! The shared parts of a process, put together for each way to run.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use quartet_chassis::auth::Auth;
-use quartet_chassis::bus::{Bus, RedisBus};
+use quartet_chassis::bus::{self, Bus, RedisBus};
 use quartet_chassis::clock::Clock;
 use quartet_chassis::crypt::MasterKey;
+use quartet_chassis::db;
 use quartet_chassis::faults::Faults;
 use quartet_chassis::parts::{Limits, Parts};
 use quartet_chassis::random;
@@ -34,7 +37,7 @@ pub fn embedded(options: &Options, home: &Home) -> anyhow::Result<Parts> {
     let auth = Auth::new(clock.clone(), secret.as_slice());
     auth.revocations().set_complete();
     let bus = Bus::Local(auth.revocations().clone());
-    Ok(parts(clock, master, auth, bus))
+    Ok(parts(options, clock, master, auth, bus))
 }
 
 /// One role of a fleet.
@@ -43,7 +46,7 @@ pub fn role(options: &Options, home: Option<&Home>) -> anyhow::Result<Parts> {
     let clock = clock(options, home)?;
     let auth = Auth::new(clock.clone(), MasterKey::parse(secret.expose_secret())?.derive("service tokens").as_slice());
     let bus = redis(options, &clock)?.context("there is no Redis")?;
-    Ok(parts(clock, master(options)?, auth, bus))
+    Ok(parts(options, clock, master(options)?, auth, bus))
 }
 
 /// A command that works on a fleet's database. Without Redis, identity spreads later what it revokes.
@@ -52,7 +55,7 @@ pub fn command(options: &Options) -> anyhow::Result<Parts> {
     let auth = Auth::new(clock.clone(), &random::bytes::<32>());
     auth.revocations().set_complete();
     let bus = redis(options, &clock)?.unwrap_or_else(|| Bus::Local(auth.revocations().clone()));
-    Ok(parts(clock, master(options)?, auth, bus))
+    Ok(parts(options, clock, master(options)?, auth, bus))
 }
 
 /// The installation's key, for the one role that has it. The others seal nothing that it opens, and have a key that all of their
@@ -68,7 +71,8 @@ fn master(options: &Options) -> anyhow::Result<MasterKey> {
 
 fn redis(options: &Options, clock: &Clock) -> anyhow::Result<Option<Bus>> {
     let Some(url) = &options.fleet.redis_url else { return Ok(None) };
-    let bus = RedisBus::open(url.expose_secret(), REDIS_PREFIX, clock.clone());
+    let answer = options.trial.redis_answer_milliseconds.map_or(bus::ANSWER, Duration::from_millis);
+    let bus = RedisBus::open(url.expose_secret(), REDIS_PREFIX, clock.clone(), answer);
     // The error may quote the address with its password.
     Ok(Some(Bus::Redis(bus.ok().context("`QUARTET_REDIS_URL` is not an address such as `redis://HOST:6379`")?)))
 }
@@ -83,8 +87,13 @@ fn clock(options: &Options, home: Option<&Home>) -> anyhow::Result<Clock> {
     Clock::movable(&file).with_context(|| format!("can't use {} as the clock", file.display()))
 }
 
-fn parts(clock: Clock, master: MasterKey, auth: Auth, bus: Bus) -> Parts {
+fn parts(options: &Options, clock: Clock, master: MasterKey, auth: Auth, bus: Bus) -> Parts {
     let throttle = Throttle::new(&bus, &clock);
+    let database_answer = options.trial.database_answer_milliseconds.map(Duration::from_millis);
+    if let Some(answer) = database_answer {
+        // What is revoked is read there.
+        auth.revocations().trust_for(answer);
+    }
     Parts {
         clock,
         master,
@@ -94,6 +103,6 @@ fn parts(clock: Clock, master: MasterKey, auth: Auth, bus: Bus) -> Parts {
         faults: Faults::default(),
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
-        limits: Limits::default(),
+        limits: Limits { database_answer: database_answer.unwrap_or(db::ANSWER), ..Limits::default() },
     }
 }

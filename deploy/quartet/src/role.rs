@@ -1,5 +1,8 @@
 //! One role of a fleet in a process of its own.
 
+use std::sync::Arc;
+
+use quartet_chassis::auth::Auth;
 use quartet_chassis::parts::Parts;
 use quartet_chassis::serve::{self, Check, Health, Role};
 use quartet_chassis::telemetry;
@@ -64,7 +67,8 @@ pub async fn gateway(options: Options) -> anyhow::Result<Running> {
     let messaging = Upstream::remote(&options.fleet.messaging_address)?;
     parts.follow("gateway", identity.fresh());
     let routes = vec![(IDENTITY, identity), (CATALOGUE, catalogue), (MEDIA, media), (MESSAGING, messaging)];
-    let checks = routes.iter().map(|(package, upstream)| ((*package).to_owned(), upstream.check())).collect();
+    let check = |upstream: &Upstream| with_tokens(&parts.auth, upstream.check());
+    let checks = routes.iter().map(|(package, upstream)| ((*package).to_owned(), check(upstream))).collect();
     let health = Health::start(checks, parts.stopping.clone()).await;
     let gateway = Gateway::new(&options.gateway, &parts, routes, health.clone(), start.drain.clone())?;
     let listener = start.listener()?;
@@ -94,9 +98,19 @@ async fn serve(
     upstream: Upstream,
     check: Check,
 ) -> anyhow::Result<Running> {
+    let check = with_tokens(&start.parts.auth, check);
     let health = Health::start(vec![(package.to_owned(), check)], start.parts.stopping.clone()).await;
     let role = Role::new(vec![(package, upstream)], &health, options.fleet.reflection)?;
     let (listener, drain) = (start.listener()?, start.drain.clone());
     start.serve(async move { serve::tcp(listener, role, &drain).await });
     start.finish(options, health).await
+}
+
+/// A role that has just started refuses every token until it has heard of keys and revocations, and is not ready before.
+fn with_tokens(auth: &Auth, check: Check) -> Check {
+    let auth = auth.clone();
+    Arc::new(move || {
+        let (knows, checked) = (auth.is_ready(), check());
+        Box::pin(async move { knows && checked.await })
+    })
 }

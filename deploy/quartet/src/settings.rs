@@ -139,6 +139,15 @@ pub struct Trial {
     /// With --ephemeral: the folder for mail, which all processes of a fleet share
     #[arg(long, value_name = "DIR")]
     pub mail_directory: Option<PathBuf>,
+
+    /// With --ephemeral: how long Redis may take to answer before it counts as away
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub redis_answer_milliseconds: Option<u64>,
+
+    /// With --ephemeral: how long PostgreSQL may take to give a connection, or to answer a short statement, before it counts as away; for so
+    /// long it counts as known, too, what it says of revoked tokens
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub database_answer_milliseconds: Option<u64>,
 }
 
 /// Defaults of a server that is there for a test: as fast as it can be, and nobody is held back.

@@ -86,7 +86,7 @@ pub struct Service {
 /// Opens the catalogue's database, which [`migrate`] has brought up to date.
 async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
     let url = config.database_url.as_ref().context("the catalogue needs `--catalogue-database-url`")?;
-    Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open the catalogue's database")
+    parts.open(url.expose_secret(), MIGRATIONS).await.context("can't open the catalogue's database")
 }
 
 /// Brings the catalogue's database up to this program's version.

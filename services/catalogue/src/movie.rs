@@ -1,6 +1,7 @@
 //! What a movie must be: each field's rule, for whatever way it comes in.
 
 use chrono::{Days, Months, NaiveDate};
+use quartet_chassis::line::unseen;
 use quartet_proto::catalogue::v1::MovieStatus;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
@@ -75,7 +76,7 @@ pub fn name(text: &str) -> Result<String, String> {
     if name.is_empty() {
         return Err("must not be empty".to_owned());
     }
-    if name.chars().any(char::is_control) {
+    if name.chars().any(unseen) {
         return Err("must not hold control characters".to_owned());
     }
     limited(name, NAME_LENGTH)
@@ -243,7 +244,12 @@ mod tests {
     #[test]
     fn k1_names_are_trimmed_composed_and_bounded() {
         assert_eq!(name(" Ame\u{301}lie ").as_deref(), Ok("Amélie"));
-        assert!(name(" ").is_err() && name("a\0b").is_err() && name(&"x".repeat(256)).is_err());
+        assert!(
+            name(" ").is_err()
+                && name("a\0b").is_err()
+                && name("\u{202e}a").is_err()
+                && name(&"x".repeat(256)).is_err()
+        );
         assert!(name(&"é".repeat(255)).is_ok());
         assert!(
             overview("two\nlines\t\u{9d}").is_ok()

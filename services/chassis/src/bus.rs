@@ -17,7 +17,7 @@ use crate::clock::{Clock, Time};
 use crate::id::Id;
 
 /// How long Redis may take to answer before it counts as away.
-const ANSWER: Duration = Duration::from_millis(400);
+pub const ANSWER: Duration = Duration::from_millis(400);
 /// The marker's beginning; the id of the server's run follows.
 const MARKER: &str = "complete:";
 const BEAT: &str = "beat";
@@ -40,6 +40,7 @@ pub struct RedisBus {
     prefix: String,
     set: String,
     channel: String,
+    answer: Duration,
 }
 
 /// Redis did not do what it was asked.
@@ -48,12 +49,12 @@ pub struct RedisBus {
 pub struct BusError(#[from] RedisError);
 
 impl RedisBus {
-    /// Prepares to speak to the Redis at `url`, which need not be there yet. Keys and channels begin with `prefix`.
-    pub fn open(url: &str, prefix: &str, clock: Clock) -> Result<RedisBus, BusError> {
+    /// Prepares to speak to the Redis at `url`, which need not be there yet and has so long to answer. Keys and channels begin with `prefix`.
+    pub fn open(url: &str, prefix: &str, clock: Clock, answer: Duration) -> Result<RedisBus, BusError> {
         let client = Client::open(url)?;
         let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(ANSWER))
-            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(answer))
+            .set_connection_timeout(Some(answer))
             .set_number_of_retries(0);
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         Ok(RedisBus {
@@ -63,6 +64,7 @@ impl RedisBus {
             prefix: prefix.to_owned(),
             set: format!("{prefix}:revocations"),
             channel: format!("{prefix}:revocations"),
+            answer,
         })
     }
 
@@ -74,14 +76,20 @@ impl RedisBus {
     /// Asks one thing, and waits no longer than for anything else.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BusError> {
         let mut redis = self.manager.clone();
-        bounded(command.query_async(&mut redis)).await
+        self.bounded(command.query_async(&mut redis)).await
+    }
+
+    /// A Redis that hangs is as good as none.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, BusError> {
+        let late = || RedisError::from((redis::ErrorKind::Io, "no answer in time"));
+        Ok(tokio::time::timeout(2 * self.answer, work).await.unwrap_or_else(|_| Err(late()))?)
     }
 
     /// Follows the revocations into `revocations` for as long as Redis tells them: subscribes, waits until that is confirmed, takes
     /// the whole set, then hears the new ones. Ends when nothing was heard for `patience`, or when the set is not complete.
     pub async fn follow(&self, revocations: &Revocations, patience: Duration) -> Result<(), BusError> {
-        let mut news = bounded(self.subscribe()).await?;
-        revocations.apply(&bounded(self.snapshot()).await?);
+        let mut news = self.bounded(self.subscribe()).await?;
+        revocations.apply(&self.bounded(self.snapshot()).await?);
         revocations.beat();
         let mut news = news.on_message();
         while let Ok(Some(message)) = tokio::time::timeout(patience, news.next()).await {
@@ -136,7 +144,7 @@ impl Bus {
                 revocations.apply(list);
                 Ok(())
             }
-            Bus::Redis(redis) => bounded(redis.publish(list)).await,
+            Bus::Redis(redis) => redis.bounded(redis.publish(list)).await,
         }
     }
 
@@ -144,18 +152,19 @@ impl Bus {
     pub async fn beat(&self) -> Result<(), BusError> {
         let Bus::Redis(redis) = self else { return Ok(()) };
         let mut connection = redis.manager.clone();
-        bounded(async move { connection.publish(&redis.channel, BEAT).await }).await
+        redis.bounded(async move { connection.publish(&redis.channel, BEAT).await }).await
     }
 
     /// Whether what Redis holds is complete.
     pub async fn is_complete(&self) -> Result<bool, BusError> {
         let Bus::Redis(redis) = self else { return Ok(true) };
         let mut connection = redis.manager.clone();
-        let score: Option<f64> = bounded(async move {
-            let marker = marker(&mut connection).await?;
-            connection.zscore(&redis.set, marker).await
-        })
-        .await?;
+        let score: Option<f64> = redis
+            .bounded(async move {
+                let marker = marker(&mut connection).await?;
+                connection.zscore(&redis.set, marker).await
+            })
+            .await?;
         Ok(score.is_some())
     }
 
@@ -163,20 +172,21 @@ impl Bus {
     pub async fn reseed(&self, all: &[Revocation]) -> Result<(), BusError> {
         let Bus::Redis(redis) = self else { return Ok(()) };
         for part in all.chunks(1000) {
-            bounded(redis.publish(part)).await?;
+            redis.bounded(redis.publish(part)).await?;
         }
         let mut connection = redis.manager.clone();
         let kept = milliseconds(redis.clock.now() - KEPT);
-        bounded(async move {
-            let marker = marker(&mut connection).await?;
-            let mut pipe = redis::pipe();
-            // The markers of earlier runs go, too.
-            pipe.atomic().zrembyscore(&redis.set, "+inf", "+inf").ignore();
-            pipe.zrembyscore(&redis.set, "-inf", kept).ignore();
-            pipe.zadd(&redis.set, marker, "+inf").ignore();
-            pipe.query_async(&mut connection).await
-        })
-        .await
+        redis
+            .bounded(async move {
+                let marker = marker(&mut connection).await?;
+                let mut pipe = redis::pipe();
+                // The markers of earlier runs go, too.
+                pipe.atomic().zrembyscore(&redis.set, "+inf", "+inf").ignore();
+                pipe.zrembyscore(&redis.set, "-inf", kept).ignore();
+                pipe.zadd(&redis.set, marker, "+inf").ignore();
+                pipe.query_async(&mut connection).await
+            })
+            .await
     }
 
     /// Removes from Redis what names an account: the revocations of its older epochs. Its sessions are revoked one by one.
@@ -185,16 +195,17 @@ impl Bus {
         let (mut cursor, pattern) = (0u64, format!("account:{account}:*"));
         loop {
             let mut connection = redis.manager.clone();
-            let (next, found): (u64, Vec<String>) = bounded(async {
-                let mut scan = redis::cmd("ZSCAN");
-                scan.arg(&redis.set).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
-                scan.query_async(&mut connection).await
-            })
-            .await?;
+            let (next, found): (u64, Vec<String>) = redis
+                .bounded(async {
+                    let mut scan = redis::cmd("ZSCAN");
+                    scan.arg(&redis.set).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
+                    scan.query_async(&mut connection).await
+                })
+                .await?;
             // Members and their scores take turns.
             let members: Vec<String> = found.into_iter().step_by(2).collect();
             if !members.is_empty() {
-                let _: i64 = bounded(connection.zrem(&redis.set, members)).await?;
+                let _: i64 = redis.bounded(connection.zrem(&redis.set, members)).await?;
             }
             cursor = next;
             if cursor == 0 {
@@ -210,12 +221,6 @@ async fn marker(redis: &mut ConnectionManager) -> Result<String, RedisError> {
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
     let run = run.ok_or_else(|| RedisError::from((redis::ErrorKind::Client, "the server does not name its run")))?;
     Ok(format!("{MARKER}{}", run.trim()))
-}
-
-/// A Redis that hangs is as good as none.
-async fn bounded<T>(work: impl Future<Output = Result<T, RedisError>>) -> Result<T, BusError> {
-    let late = || RedisError::from((redis::ErrorKind::Io, "no answer in time"));
-    Ok(tokio::time::timeout(2 * ANSWER, work).await.unwrap_or_else(|_| Err(late()))?)
 }
 
 /// Reads `session:… 1789000000000`.

@@ -114,6 +114,13 @@ impl Fields {
         self.0.push((field.to_owned(), rule.to_string()));
     }
 
+    /// Notes what is wrong with the mask of a change of that whose name alone can be changed.
+    pub fn check_name_mask(&mut self, paths: &[String]) {
+        if paths.is_empty() || paths.iter().any(|path| path != "name" && path != "*") {
+            self.refuse("update_mask", "must name only `name` or `*`, and not nothing");
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

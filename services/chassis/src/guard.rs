@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 use crate::auth::access::{Access, Rule, rules};
 use crate::auth::{Claims, Refusal};
 use crate::caller::{Client, Operator, ServiceCaller};
+use crate::db::on_behalf;
 use crate::deadline;
 use crate::ending::{End, ending};
 use crate::failure::Failure;
@@ -100,12 +101,13 @@ impl Guard {
         let permit = inner.permits.clone().try_acquire_owned().map_err(|_| overloaded())?;
 
         let panics = inner.parts.faults.take(Fault::Panic);
+        let account = request.extensions().get::<Arc<Claims>>().map(|claims| claims.sub);
         let call = async move {
             #[expect(clippy::panic, reason = "the control service asked for one")]
             if panics {
                 panic!("made to panic by the control service");
             }
-            let answer = routes.oneshot(request).await;
+            let answer = on_behalf(account, routes.oneshot(request)).await;
             drop((permit, held));
             answer
         };

@@ -67,13 +67,31 @@ pub async fn made_before<E: From<DbError> + From<Fields>>(
     new: Id,
     now: Time,
 ) -> Result<Option<Id>, E> {
-    let Some((body_hash, made)) = taken(conn, account, asked, new, now).await? else { return Ok(None) };
-    if body_hash != asked.body_hash {
-        let mut fields = Fields::default();
-        fields.refuse("idempotency_key", "was used for something else within the last day");
-        return Err(fields.into());
+    let before = taken(conn, account, asked, new, now).await?;
+    Ok(before.map(|before| same(asked, before)).transpose()?)
+}
+
+/// What was made for this key. For reading: it may be made right after.
+pub async fn made<E: From<DbError> + From<Fields>>(
+    conn: &mut Conn,
+    account: Id,
+    asked: &RequestKey,
+    now: Time,
+) -> Result<Option<Id>, E> {
+    let here = request::table.find((account, &asked.key)).filter(request::create_time.ge(now - KEPT));
+    let here = here.select((request::body_hash, request::object_id));
+    let before: Option<(Vec<u8>, Id)> = on!(conn, |db| here.first(db).await.optional())?;
+    Ok(before.map(|before| same(asked, before)).transpose()?)
+}
+
+/// What was made, if it is what is asked for again.
+fn same(asked: &RequestKey, (body_hash, made): (Vec<u8>, Id)) -> Result<Id, Fields> {
+    if body_hash == asked.body_hash {
+        return Ok(made);
     }
-    Ok(Some(made))
+    let mut fields = Fields::default();
+    fields.refuse("idempotency_key", "was used for something else within the last day");
+    Err(fields)
 }
 
 /// Takes the key, unless it is taken: then by what, and for what.

@@ -1,5 +1,7 @@
 //! What every service of a process stands on, put together once when the process starts.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -7,6 +9,7 @@ use crate::auth::Auth;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::crypt::MasterKey;
+use crate::db::{ANSWER, Db, Migrations};
 pub use crate::faults::Faults;
 use crate::throttle::Throttle;
 
@@ -28,6 +31,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Opens a service's database: see [`Db::open`].
+    pub async fn open(&self, url: &str, migrations: Migrations) -> anyhow::Result<Db> {
+        Db::open(url, migrations, self.faults.clone(), self.limits.database_answer).await
+    }
+
     /// Runs a worker until it ends or the process stops.
     pub fn spawn(&self, worker: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.stopping.clone();
@@ -37,15 +45,17 @@ impl Parts {
     }
 }
 
-/// How much a service takes on at once.
+/// How much a service takes on at once, and how long it waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Calls in progress per service; one more is answered RESOURCE_EXHAUSTED.
     pub calls: usize,
+    /// How long its database may take to answer.
+    pub database_answer: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { calls: 4096 }
+        Limits { calls: 4096, database_answer: ANSWER }
     }
 }

@@ -386,8 +386,8 @@ mod tests {
         let said = problems(&findings);
         assert!(!said.contains(secret));
         insta::assert_snapshot!(said, @"
-        2: `email_verified` must be `true` or `false`; `email` must be an address such as `ada@example.com`; `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not contain control characters; `last_name` must have at most 100 characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`; `create_time` must lie between 1970 and now
-        3: `email` must be an address such as `ada@example.com`; `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not contain control characters; `last_name` must have at most 100 characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`; `create_time` must lie between 1970 and now
+        2: `email_verified` must be `true` or `false`; `email` must be an address such as `ada@example.com`; `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not hold control characters; `last_name` must have at most 100 characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`; `create_time` must lie between 1970 and now
+        3: `email` must be an address such as `ada@example.com`; `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not hold control characters; `last_name` must have at most 100 characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`; `create_time` must lie between 1970 and now
         4: `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16
         5: `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16
         6: has 5 cells, the header 7

@@ -102,7 +102,7 @@ pub struct Service {
 /// Opens identity's database, which [`migrate`] has brought up to date.
 pub async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
     let url = config.database_url.as_ref().context("identity needs `--identity-database-url`")?;
-    Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open identity's database")
+    parts.open(url.expose_secret(), MIGRATIONS).await.context("can't open identity's database")
 }
 
 /// Brings identity's database up to this program's version.
@@ -115,17 +115,21 @@ pub async fn migrate(config: &Config, parts: &Parts) -> anyhow::Result<()> {
 pub async fn start(config: &Config, parts: &Parts, mailer: Mailer) -> anyhow::Result<Service> {
     let (store, keys, guard) = assemble(config, parts).await?;
     let outbox = store.outbox().clone();
-    let first = keys.prepare().await;
+    let revoked = match keys.prepare().await {
+        Ok(()) => store.live_revocations(None).await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
     match &parts.bus {
         Bus::Local(revocations) => {
-            first?;
-            revocations.apply(&store.live_revocations(None).await?);
+            revocations.apply(&revoked?);
             revocations.set_complete();
         }
         Bus::Redis(_) => {
-            match first {
+            match revoked {
+                // What an instance that is no more had not told yet counts here from the first call on.
+                Ok(revoked) => parts.auth.revocations().apply(&revoked),
                 Err(Error::Db(error)) => tracing::warn!(%error, "identity's database can't be read yet"),
-                prepared => prepared?,
+                Err(error) => return Err(error.into()),
             }
             parts.spawn(spread::spread(store.clone(), parts.bus.clone(), Id::new(&parts.clock)));
         }

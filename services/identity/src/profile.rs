@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use quartet_chassis::fold::fold;
+use quartet_chassis::line;
 use quartet_proto::identity::v1::Gender;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -15,22 +16,8 @@ const URL_LENGTH: usize = 2_000;
 pub const NAMELESS: &str = "\u{10ffff}";
 
 /// A first or last name: trimmed, composed, on one line. It may be empty.
-pub fn name(text: &str) -> Result<String, &'static str> {
-    let name: String = text.trim().nfc().collect();
-    if name.chars().any(unseen) {
-        return Err("must not contain control characters");
-    }
-    if name.chars().count() > NAME_LENGTH {
-        return Err("must have at most 100 characters");
-    }
-    Ok(name)
-}
-
-/// What has no place on a line: control characters, those that turn the direction of what follows, and what Unicode keeps for programs.
-fn unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fdd0}'..='\u{fdef}')
-        || u32::from(c) & 0xfffe == 0xfffe
+pub fn name(text: &str) -> Result<String, String> {
+    line::name(text, NAME_LENGTH)
 }
 
 /// By what the directory orders and finds somebody: the folded name, first then last.
@@ -83,13 +70,13 @@ pub fn date_of_birth(text: &str, today: NaiveDate) -> Result<String, &'static st
 }
 
 /// A text about oneself. It may have lines.
-pub fn info(text: &str) -> Result<String, &'static str> {
+pub fn info(text: &str) -> Result<String, String> {
     let text: String = text.trim().nfc().collect();
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err("must not contain control characters but line ends and tabs");
+        return Err("must not hold control characters but line ends and tabs".to_owned());
     }
     if text.chars().count() > INFO_LENGTH {
-        return Err("must have at most 2,000 characters");
+        return Err("must have at most 2,000 characters".to_owned());
     }
     Ok(text)
 }

@@ -145,7 +145,7 @@ diesel::table! {
         grant_expire_time -> Nullable<Timestamp>,
         create_time -> Timestamp,
         expire_time -> Timestamp,
-        /// A used one stays until it expires, so that its holder can be told.
+        /// A used one stays for a while, so that its holder can be told.
         used_time -> Nullable<Timestamp>,
         /// Of an email change: the address to be, and the session that asked for it.
         new_email -> Nullable<Text>,

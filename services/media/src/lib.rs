@@ -5,7 +5,6 @@ mod check;
 mod config;
 mod digest;
 mod error;
-mod given;
 mod kind;
 mod objects;
 mod project;
@@ -65,7 +64,7 @@ pub struct Service {
 /// Opens media's database, which [`migrate`] has brought up to date.
 async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
     let url = config.database_url.as_ref().context("media needs `--media-database-url`")?;
-    Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open media's database")
+    parts.open(url.expose_secret(), MIGRATIONS).await.context("can't open media's database")
 }
 
 /// Brings media's database up to this program's version.

@@ -1,12 +1,14 @@
 //! Rules of uploads: how a file is cut into parts, and what may be said about it.
 
 use quartet_chassis::failure::Fields;
+use quartet_chassis::line::named;
 use quartet_proto::media::v1::{MediaKind, StartUploadRequest, UploadState};
 
 use crate::error::Error;
-use crate::given::{self, FILE_NAME};
 use crate::kind;
 
+/// The longest name of a file, in characters.
+pub const FILE_NAME: usize = 255;
 /// The longest type, in characters.
 const TYPE: usize = 127;
 /// How long a part is, where that makes no more of them than there may be.
@@ -34,7 +36,7 @@ pub struct NewUpload {
 impl NewUpload {
     /// Reads the request's fields; what is wrong with them is noted. `most` is how long a file may be.
     pub fn read(request: &StartUploadRequest, most: i64, fields: &mut Fields) -> Option<NewUpload> {
-        let name = fields.take("name", given::name(&request.name, FILE_NAME));
+        let name = fields.take("name", named(&request.name, FILE_NAME));
         let kind = fields.take("kind", kind::stated(request.kind));
         let content_type = fields.take("content_type", content_type(&request.content_type));
         let most = kind.map_or(most, |kind| longest(kind, most));

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use quartet_chassis::db;
 use quartet_chassis::deadline;
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::faults;
@@ -232,7 +233,7 @@ fn spawn<T: Send + 'static>(
     tasks: &TaskTracker,
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> JoinHandle<Result<T, Error>> {
-    tasks.spawn(faults::carried(work))
+    tasks.spawn(db::carried(faults::carried(work)))
 }
 
 fn joined<T>(result: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {

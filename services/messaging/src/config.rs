@@ -70,8 +70,8 @@ pub struct Config {
     )]
     pub misses_per_hour: u32,
 
-    /// How many conversations somebody may be brought into in an hour by people to whom they have never written, a quarter of them by the same
-    /// one; 0 for any number
+    /// How many groups somebody may be brought into in an hour by people to whom they have never written, and how many direct conversations, a
+    /// quarter of them by the same one; 0 for any number
     #[arg(
         id = "messaging_strangers_per_hour",
         long = "messaging-strangers-per-hour",
@@ -81,8 +81,8 @@ pub struct Config {
     )]
     pub strangers_per_hour: u32,
 
-    /// How many reactions, edits, deletions, renamings, changes of roles and removals of people an account may make in a minute, all together; 0
-    /// for any number
+    /// How many reactions, edits, deletions, renamings, changes of roles and removals of people an account may make in a minute, and groups leave,
+    /// and accounts block or unblock, all together; 0 for any number
     #[arg(
         id = "messaging_acts_per_minute",
         long = "messaging-acts-per-minute",
@@ -143,7 +143,7 @@ pub struct Config {
     )]
     pub edit_hours: u32,
 
-    /// After how many days a message is removed, within an hour; 0 for never
+    /// After how many days a message is removed, and what has happened is no longer told, within an hour; 0 for never
     #[arg(
         id = "messaging_retention_days",
         long = "messaging-retention-days",

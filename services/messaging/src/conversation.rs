@@ -14,6 +14,8 @@ pub const BLOCKS: i32 = 1000;
 pub const PINS: i32 = 50;
 /// How many people are named at once.
 pub const NAMED: usize = 1000;
+/// Up to how many participants everybody is told how far everybody is.
+pub const FEW: i32 = 100;
 /// How many participants a conversation is answered with.
 pub const SHOWN: usize = 8;
 /// How many of them the name of a group has that was given none.

@@ -5,30 +5,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use prost_types::Timestamp;
 use quartet_chassis::clock::{Time, cut};
-use unicode_normalization::UnicodeNormalization as _;
 
 /// How much later than now counts as for good.
 const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
-/// A name: trimmed, composed, on one line. None is fine.
-pub fn name(text: &str, most: usize) -> Result<String, String> {
-    let name: String = text.trim().nfc().collect();
-    if name.chars().any(char::is_control) {
-        return Err("must not hold control characters".to_owned());
-    }
-    if name.chars().count() > most {
-        return Err(format!("must have at most {most} characters"));
-    }
-    Ok(name)
-}
-
-/// A mask that names what can be changed, which is the name alone.
-pub fn name_mask(paths: &[String]) -> Result<(), &'static str> {
-    match paths {
-        [path] if path == "name" => Ok(()),
-        _ => Err("must name what is to be changed: `name`"),
-    }
-}
 
 /// Until when something lasts; what is over lasts no more.
 pub fn until(given: Option<Timestamp>, now: Time) -> Result<Option<Time>, &'static str> {
@@ -43,19 +22,6 @@ pub fn until(given: Option<Timestamp>, now: Time) -> Result<Option<Time>, &'stat
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn g1_a_name_is_one_line_or_none() {
-        assert_eq!(name(" Jo\u{308}rg ", 4), Ok("J\u{f6}rg".to_owned()));
-        assert_eq!(name(" \t", 4), Ok(String::new()));
-        assert!(["a\nb", "a\0b", "abcde"].into_iter().all(|wrong| name(wrong, 4).is_err()));
-    }
-
-    #[test]
-    fn g11_the_name_alone_is_changed() {
-        assert!(name_mask(&["name".to_owned()]).is_ok());
-        assert!(name_mask(&["kind".to_owned()]).is_err() && name_mask(&[]).is_err());
-    }
 
     #[test]
     fn g1_what_is_over_lasts_no_more_and_nothing_lasts_beyond_the_calendar() {

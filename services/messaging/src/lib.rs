@@ -4,7 +4,6 @@ mod api;
 mod config;
 mod conversation;
 mod error;
-mod few;
 mod given;
 mod live;
 mod message;
@@ -65,7 +64,7 @@ pub struct Service {
 /// Opens messaging's database, which [`migrate`] has brought up to date.
 async fn open(config: &Config, parts: &Parts) -> anyhow::Result<Db> {
     let url = config.database_url.as_ref().context("messaging needs `--messaging-database-url`")?;
-    Db::open(url.expose_secret(), MIGRATIONS, parts.faults.clone()).await.context("can't open messaging's database")
+    parts.open(url.expose_secret(), MIGRATIONS).await.context("can't open messaging's database")
 }
 
 /// Brings messaging's database up to this program's version.

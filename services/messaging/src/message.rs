@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest::{Context, SHA256};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::line::unseen;
 use quartet_proto::messaging::v1::{Attachment, SendMessageRequest, attachment};
 use serde::{Deserialize, Serialize};
 
@@ -155,8 +156,11 @@ fn attached(given: Attachment, at: &str, fields: &mut Fields) -> Attached {
         }
         None => fields.refuse(at, "must have a `media_id` or a `url`"),
     }
-    if attached.name.chars().count() > NAME || attached.name.contains(char::is_control) {
-        fields.refuse(&format!("{at}.name"), "must have at most 255 characters on one line");
+    if attached.name.chars().count() > NAME || attached.name.contains(unseen) {
+        fields.refuse(
+            &format!("{at}.name"),
+            "must have at most 255 characters on one line, none of them a control character",
+        );
     }
     if !is_type(&attached.content_type) {
         fields.refuse(&format!("{at}.content_type"), "must be a type such as `image/png`, or empty");
@@ -167,12 +171,13 @@ fn attached(given: Attachment, at: &str, fields: &mut Fields) -> Attached {
     attached
 }
 
-/// What a program may make a link of without a second look: https, a host, and no letters that are none of a URL's.
+/// What a program may make a link of without a second look: https, a host and nobody's name before it, and no letters that are none of a URL's.
 fn is_link(url: &str) -> bool {
     let strange = |letter: char| letter.is_whitespace() || letter.is_control() || "\"<>\\^`{|}".contains(letter);
     let uri: Option<http::Uri> = url.parse().ok();
-    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    url.len() <= URL && url.starts_with("https://") && !host.is_empty() && !url.contains(strange)
+    let authority = uri.as_ref().and_then(http::Uri::authority).map_or("", |authority| authority.as_str());
+    let has_host = !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@');
+    url.len() <= URL && url.starts_with("https://") && has_host && !url.contains(strange)
 }
 
 fn is_type(text: &str) -> bool {
@@ -226,14 +231,39 @@ mod tests {
     }
 
     #[test]
+    fn g3_a_file_s_name_reads_as_it_stands() {
+        let named = |name: &str| Attachment {
+            source: Some(attachment::Source::Url("https://example.com".to_owned())),
+            name: name.to_owned(),
+            ..Default::default()
+        };
+        let message = |name: &str| SendMessageRequest { attachments: vec![named(name)], ..message("Hello") };
+        for wrong in ["photo_\u{202e}gpj.exe", "a\nb", "\u{2067}a", &"x".repeat(NAME + 1)] {
+            assert_eq!(violations(message(wrong)), ["attachments"], "{wrong:?}");
+        }
+        assert!(
+            ["", "photo.jpg", "\u{5e9}\u{5dc}\u{200f}.pdf"]
+                .into_iter()
+                .all(|name| violations(message(name)).is_empty())
+        );
+    }
+
+    #[test]
     fn g3_a_link_is_a_link() {
         for sound in ["https://example.com", "https://example.com/a?b=c#d", "https://[2001:db8::1]:8443/x"] {
             assert!(is_link(sound), "{sound}");
         }
         let long = format!("https://example.com/{}", "x".repeat(URL));
-        for wrong in
-            ["", "http://example.com", "https://", "javascript:alert(1)", "https://a b", "https://a/\"x", &long]
-        {
+        for wrong in [
+            "",
+            "http://example.com",
+            "https://",
+            "javascript:alert(1)",
+            "https://a b",
+            "https://a/\"x",
+            "https://a@b/",
+            &long,
+        ] {
             assert!(!is_link(wrong), "{wrong}");
         }
         assert!(["", "image/png", "application/vnd.x+json"].into_iter().all(is_type));

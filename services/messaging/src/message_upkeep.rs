@@ -1,4 +1,5 @@
-//! What happens to messages unasked, on each instance: their words go into the search, and what is older than the installation keeps it goes.
+//! What happens to messages unasked, on each instance: their words go into the search, and what is older than the installation keeps it goes, with
+//! what has happened so long ago.
 
 use std::time::Duration;
 
@@ -60,9 +61,14 @@ async fn expire(store: Store, days: TimeDelta, faults: Faults) {
 
 async fn expire_all(store: &Store, days: TimeDelta) -> Result<(), DbError> {
     let before = store.now() - days;
-    while let Some(old) = store.oldest_message(before - SLACK).await? {
+    loop {
+        let old = match store.oldest_message(before - SLACK).await? {
+            // Where nothing is said any more names and roles may have changed.
+            None => store.oldest_change(before - SLACK).await?,
+            message => message,
+        };
+        let Some(old) = old else { return Ok(()) };
         // All of it, so that there is an hour's rest in that conversation.
         while store.expire_some(old, before, OLD).await? {}
     }
-    Ok(())
 }

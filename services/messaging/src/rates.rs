@@ -9,9 +9,14 @@ use quartet_chassis::throttle::{Bucket, Quota, Throttle};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::store::reach::Way;
 
 /// How many times somebody tells in a minute that they type.
 const TYPING: u32 = 60;
+/// How many times somebody says in a minute what is on a screen of theirs.
+const LOOKS: u32 = 120;
+/// How many things somebody sets in a minute for themselves: favourites, pins, mutes, devices.
+const SETTINGS: u32 = 240;
 /// How many pushes somebody tries in a minute.
 const TEST_PUSHES: u32 = 10;
 /// How many people can be named at once, whatever may be named in a minute: a large group.
@@ -58,7 +63,8 @@ impl Rates {
         self.take("start", account, self.starts).await
     }
 
-    /// Counts what changes something for all in a conversation and is no message: reactions, edits, names, roles, who goes.
+    /// Counts what concerns others and is no message: reactions, edits, deletions, names, roles, who is taken out or leaves, and who is blocked
+    /// or no longer.
     pub async fn act(&self, account: Id) -> Result<(), Error> {
         self.take("act", account, self.acts).await
     }
@@ -80,6 +86,15 @@ impl Rates {
         self.take("typing", account, TYPING).await
     }
 
+    /// Counts what one sets for oneself.
+    pub async fn set(&self, account: Id) -> Result<(), Error> {
+        self.take("set", account, SETTINGS).await
+    }
+
+    pub async fn look(&self, account: Id) -> Result<(), Error> {
+        self.take("look", account, LOOKS).await
+    }
+
     pub async fn test_push(&self, account: Id) -> Result<(), Error> {
         self.take("test push", account, TEST_PUSHES).await
     }
@@ -93,23 +108,39 @@ impl Rates {
         self.many(&bucket("name", &[account], quota), count).await
     }
 
-    /// Counts addresses that somebody names and that are nobody's. What is answered can be given back.
+    /// Takes places among the addresses that may be nobody's, for so many or as many as there are, but one at least. What is answered goes to
+    /// [`missed`](Self::missed).
     pub async fn miss(&self, account: Id, count: usize) -> Result<Vec<Bucket>, Error> {
         if self.misses == 0 {
             return Ok(Vec::new());
         }
         let bucket = bucket("miss", &[account], quota(self.misses, HOUR));
-        self.many(&bucket, count).await?;
-        Ok(vec![bucket])
+        match self.up_to(&bucket, count).await {
+            (0, Err(error)) => Err(error),
+            (taken, _) => Ok(vec![bucket; taken]),
+        }
+    }
+
+    /// Keeps the places of addresses that were nobody's, and gives the others back. Where there are too few nothing is told, and nothing is left:
+    /// that they were too few says already whose the addresses are not.
+    pub async fn missed(&self, mut places: Vec<Bucket>, count: usize) -> Result<(), Error> {
+        let Some(bucket) = places.first().cloned() else { return Ok(()) };
+        if let Some(more) = count.checked_sub(places.len()) {
+            return self.up_to(&bucket, more).await.1;
+        }
+        self.give_back(&places.split_off(count)).await;
+        Ok(())
     }
 
     /// Counts that people are reached by somebody to whom they have never written. Of the times that a person can be, the same one takes a
-    /// quarter, so that the others are not kept away by them. What is answered can be given back.
-    pub async fn reach(&self, account: Id, people: &[Id]) -> Result<Vec<Bucket>, Error> {
+    /// quarter, so that the others are not kept away by them; and whoever is brought into groups all the time can be written to directly. What
+    /// is answered can be given back.
+    pub async fn reach(&self, account: Id, people: &[Id], way: Way) -> Result<Vec<Bucket>, Error> {
         if self.strangers == 0 || people.is_empty() {
             return Ok(Vec::new());
         }
-        let by_all = |person: &Id| bucket("reach", &[*person], quota(self.strangers, HOUR));
+        let what = if way == Way::Direct { "reach directly" } else { "reach" };
+        let by_all = |person: &Id| bucket(what, &[*person], quota(self.strangers, HOUR));
         let by_one = |person: &Id| bucket("reach", &[*person, account], quota((self.strangers / 4).max(1), HOUR));
         let buckets: Vec<Bucket> = people.iter().flat_map(|person| [by_all(person), by_one(person)]).collect();
         self.throttle.take_all(&buckets).await.map_err(Error::RateLimited)?;
@@ -118,6 +149,20 @@ impl Rates {
 
     pub async fn give_back(&self, buckets: &[Bucket]) {
         self.throttle.give_back(buckets).await;
+    }
+
+    /// Takes so many of a bucket, or what there is, which is refused: in steps, each half as large as the one that was too large.
+    async fn up_to(&self, bucket: &Bucket, count: usize) -> (usize, Result<(), Error>) {
+        let (mut taken, mut step) = (0, count);
+        while taken < count {
+            step = step.min(count - taken);
+            match self.many(bucket, step).await {
+                Ok(()) => taken += step,
+                Err(error) if step < 2 => return (taken, Err(error)),
+                Err(_) => step /= 2,
+            }
+        }
+        (taken, Ok(()))
     }
 
     async fn many(&self, bucket: &Bucket, count: usize) -> Result<(), Error> {

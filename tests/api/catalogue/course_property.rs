@@ -34,7 +34,7 @@ async fn ask(world: &World, question: &str) -> Vec<String> {
     }
     let question = format!("select {question}");
     if let Some(grounds) = world.grounds() {
-        let database = grounds.identity_database.replace("identity", "catalogue");
+        let database = grounds.database("catalogue");
         let answer = grounds.postgres.run(&database, &question).await;
         return answer.lines().map(str::to_owned).collect();
     }

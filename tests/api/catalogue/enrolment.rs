@@ -3,6 +3,7 @@
 use futures_util::future::{join, join_all};
 
 use super::class::{Class, Somebody, lesson, outcome};
+use crate::harness::PATIENT;
 use crate::harness::prelude::*;
 
 async fn invite(who: &Somebody, course_id: &str, ids: &[&str], emails: &[&str]) -> Result<i32, tonic::Status> {
@@ -108,7 +109,7 @@ async fn k7_an_invitation_by_account_or_address_lets_in_once() {
 
 #[tokio::test]
 async fn k7_s06_a_code_lets_in_and_is_not_guessed() {
-    let world = World::shared().await;
+    let world = World::with(&PATIENT).await;
     let admin = world.admin().await;
     let owner = Somebody::with_role(&world, &admin, "teacher").await;
     let (ada, eve) = (Somebody::new(&world, "ada").await, Somebody::new(&world, "eve").await);

@@ -342,7 +342,7 @@ async fn i16_s15_x20_of_who_is_erased_nothing_is_left_in_courses_and_others_keep
     let world = World::own().await;
     let class = Class::new(&world).await;
     let ada = Somebody::with_role(&world, &world.admin().await, "teacher").await;
-    copied(&world, &ada.person).await;
+    copied(&world).await;
     // She takes one course, teaches it and grades in it later, is invited to another, and has two of her own.
     let invited = class.owner.course(EnrolmentPolicy::Invitation, "").await;
     for emails in [vec![ada.person.email.clone()], vec![]] {

@@ -252,6 +252,9 @@ async fn k3_the_newest_date_is_a_year_ahead() {
     assert_eq!(counts(&import_as(&world, &admin, file.as_bytes()).await), [1, 1, 0, 0, 0]);
 }
 
+/// The rows of each: more than one batch, and few enough that the fourth can wait for three others.
+const ROWS: usize = 1200;
+
 #[tokio::test]
 async fn k3_imports_at_once_store_every_movie_once() {
     let world = World::own().await;
@@ -264,15 +267,16 @@ async fn k3_imports_at_once_store_every_movie_once() {
             actors.join(",")
         )
     };
-    let forwards: String = (0..2000).map(row).collect();
-    let backwards: String = (0..2000).rev().map(row).collect();
+    let forwards: String = (0..ROWS).map(row).collect();
+    let backwards: String = (0..ROWS).rev().map(row).collect();
     let files = [&forwards, &backwards, &forwards, &backwards].map(|rows| format!("{HEADER},crew\n{rows}"));
     let imports = files.iter().map(|file| import_as(&world, &admin, file.as_bytes()));
     let summaries = futures_util::future::join_all(imports).await;
-    assert_eq!(summaries.iter().map(|summary| summary.movies_stored).sum::<i32>(), 2000);
-    assert!(summaries.iter().all(|summary| summary.movies_stored + summary.movies_unchanged == 2000), "{summaries:?}");
+    assert_eq!(summaries.iter().map(|summary| summary.movies_stored).sum::<i32>(), ROWS as i32);
+    let told = |summary: &ImportSummary| summary.movies_stored + summary.movies_unchanged;
+    assert!(summaries.iter().all(|summary| told(summary) == ROWS as i32), "{summaries:?}");
     let movies = all(&world, MovieFilter::default(), "name", 100).await;
-    assert!(movies.len() == 2000 && movies.iter().all(|movie| movie.actors.len() == 17));
+    assert!(movies.len() == ROWS && movies.iter().all(|movie| movie.actors.len() == 17));
     let some = MovieFilter { actors: vec!["actor 77".to_owned()], ..Default::default() };
     let expected = movies.iter().filter(|movie| movie.actors.iter().any(|actor| actor == "Actor 77")).count();
     assert_eq!(all(&world, some, "score", 100).await.len(), expected);

@@ -12,6 +12,7 @@ mod hostile;
 mod import;
 mod instances;
 mod invited;
+mod moment;
 mod movie;
 mod naive;
 mod progress;

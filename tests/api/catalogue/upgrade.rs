@@ -11,7 +11,7 @@ const BEFORE: [&str; 2] = ["delete from movie_search", "update movie set change_
 async fn upgrade(world: &World) {
     match world.grounds() {
         Some(grounds) => {
-            let database = grounds.identity_database.replace("identity", "catalogue");
+            let database = grounds.database("catalogue");
             for statement in BEFORE {
                 grounds.postgres.run(&database, statement).await;
             }

@@ -12,7 +12,9 @@ fn s60_an_ephemeral_server_listens_on_loopback_alone() {
         assert_eq!(refused.status.code(), Some(2), "{flag} {address}: {refused:?}");
         assert!(refused.stderr.contains(&format!("`{flag}`")), "{}", refused.stderr);
     }
-    for flag in [&["--clock-file", "/tmp/clock"][..], &["--mail-directory", "/tmp/mail"], &["--exit-with-stdin"]] {
+    let answers = [["--redis-answer-milliseconds", "1"], ["--database-answer-milliseconds", "1"]];
+    let others = [&["--clock-file", "/tmp/clock"][..], &["--mail-directory", "/tmp/mail"], &["--exit-with-stdin"]];
+    for flag in others.into_iter().chain(answers.iter().map(|answer| &answer[..])) {
         let refused = quartet(flag);
         assert_eq!(refused.status.code(), Some(2), "{flag:?}: {refused:?}");
         assert!(refused.stderr.contains("goes with `--ephemeral`"), "{}", refused.stderr);

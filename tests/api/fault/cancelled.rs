@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::join_all;
+
 use crate::harness::prelude::*;
 use crate::harness::{Clients, channel, within};
 
@@ -19,7 +21,7 @@ fn scattered(number: u64, limit: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
     let world = Arc::new(World::own().await);
-    let people = Arc::new([world.sign_up("one").await, world.sign_up("two").await]);
+    let people = Arc::new([world.sign_up("one").await, world.sign_up("two").await, world.sign_up("three").await]);
     // Signs in so often that its earlier sessions end.
     let restless = Arc::new(world.sign_up("restless").await);
     let files = open_files(&world);
@@ -35,7 +37,7 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
                 if number >= CALLS {
                     return stored;
                 }
-                let person = &people[(number % 2) as usize];
+                let person = &people[(number % 3) as usize];
                 let patience = Duration::from_micros(scattered(number, 3_000));
                 let called = tokio::time::timeout(patience, one_call(&world, person, &restless, number)).await;
                 if let Ok(registered) = called {
@@ -70,37 +72,31 @@ async fn f19_ten_thousand_cancelled_calls_leave_nothing_behind() {
         let refused = refusal(clients(None).accounts().register(asked).await);
         assert_eq!(refused.is(), (Code::AlreadyExists, "EMAIL_TAKEN"), "{email} was answered and is not stored");
     }
-    let mut token = String::new();
+    let mut calm = Vec::new();
     for person in people.iter() {
         // A session of its own: of an account's many only the newest live on.
         let asked =
             SignInRequest { email: person.email.clone(), password: person.password.clone(), ..Default::default() };
         let session = clients(None).sessions().sign_in(asked).await.unwrap().into_inner();
-        let refresh_token = session.refresh_token;
-        token =
-            clients(None).sessions().refresh(RefreshRequest { refresh_token }).await.unwrap().into_inner().access_token;
-        let me = clients(Some(&token)).accounts().get_me(GetMeRequest {}).await.unwrap().into_inner();
-        assert_eq!(me.account.unwrap().email, person.email);
+        let asked = RefreshRequest { refresh_token: session.refresh_token };
+        let renewed = clients(None).sessions().refresh(asked).await.unwrap().into_inner();
+        calm.push((clients(Some(&renewed.access_token)), &person.email));
     }
-    // More at once than any pool has connections: none of them is lost.
-    let calm = clients(Some(&token));
-    let calls = (0..200).map(|_| {
-        let (mut accounts, email) = (calm.accounts(), people[1].email.clone());
-        tokio::spawn(async move {
-            let me = accounts.get_me(GetMeRequest {}).await.unwrap().into_inner().account.unwrap();
-            assert_eq!(me.email, email);
-        })
+    // More at once than any pool has connections, and of more accounts than share one: none of them is lost.
+    let calls = (0..200).map(async |number: usize| {
+        let (theirs, email) = &calm[number % calm.len()];
+        let me = theirs.accounts().get_me(GetMeRequest {}).await.unwrap().into_inner();
+        assert_eq!(me.account.unwrap().email, **email);
     });
-    for call in calls.collect::<Vec<_>>() {
-        call.await.unwrap();
-    }
+    join_all(calls).await;
     if let Some(fleet) = world.fleet() {
-        let number = fleet.grounds.identity_database.trim_start_matches("identity_");
+        let identity = fleet.grounds.database("identity");
+        let number = identity.trim_start_matches("identity_");
         let open = format!(
             "select count(*) from pg_stat_activity where datname like '%\\_{number}' and state like 'idle in transaction%'"
         );
         eventually("no transaction is open", async || {
-            let count = fleet.grounds.postgres.run(&fleet.grounds.identity_database, &open).await;
+            let count = fleet.grounds.postgres.run(&identity, &open).await;
             (count == "0").then_some(())
         })
         .await;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt as _;
@@ -11,11 +12,13 @@ use tokio::task::JoinHandle;
 use tonic::codegen::Bytes;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Fleet, Postgres, Process, channel, promised, raw};
+use crate::harness::{Clients, Fleet, Postgres, Process, channel, is_quiet, promised, raw};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An HTTP/2 SETTINGS frame without settings.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// How long what is under way may go on in a process that ends.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// Connections that never finish what they began.
 async fn hostile(address: SocketAddr) -> Vec<TcpStream> {
@@ -104,16 +107,17 @@ async fn ends_under_load(process: &mut Process, load: Load, slow: bool) {
         false => None,
     };
 
+    let told = Instant::now();
     process.signal(Signal::TERM);
     let status = process.ended(promised(Duration::from_secs(10))).await.expect("it has not ended");
     assert!(status.success(), "{status:?}");
+    let took = told.elapsed();
     if let Some(sign_in) = sign_in {
         let refused = refusal(sign_in.await.unwrap());
-        assert_eq!(
-            refused.is(),
-            (Code::Unauthenticated, "CREDENTIALS_INVALID"),
-            "it was begun before the end: {refused:?}"
-        );
+        let is_checked = refused.is() == (Code::Unauthenticated, "CREDENTIALS_INVALID");
+        // On a busy machine a password, which comes last there, may take longer than what is under way is given.
+        let is_cut_off = refused.reason.is_empty() && !is_quiet() && took >= DRAIN;
+        assert!(is_checked || is_cut_off, "it was begun before the end: {refused:?} after {took:?}");
     }
     stop.store(true, Ordering::Relaxed);
     for caller in callers {
@@ -133,23 +137,26 @@ async fn ends_under_load(process: &mut Process, load: Load, slow: bool) {
 /// Begins a sign-in that takes a while, and returns when the server has certainly read it: a call that follows it on the same
 /// connection has been answered.
 async fn slow_sign_in(address: SocketAddr, load: Load) -> JoinHandle<Result<SignInResponse, tonic::Status>> {
-    let clients = Clients::new(channel(address), None);
-    load.call(&clients).await.unwrap();
-    let mut sessions = clients.sessions();
-    let (began, begins) = tokio::sync::oneshot::channel();
-    let call = tokio::spawn(async move {
-        let _ = began.send(());
-        let asked =
-            SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into(), ..Default::default() };
-        sessions.sign_in(asked).await.map(tonic::Response::into_inner)
-    });
-    begins.await.unwrap();
-    tokio::task::yield_now().await;
-    for _ in 0..3 {
+    eventually("a sign-in is in its middle", async || {
+        let clients = Clients::new(channel(address), None);
         load.call(&clients).await.unwrap();
-    }
-    assert!(!call.is_finished(), "the password was checked too fast for this test");
-    call
+        let mut sessions = clients.sessions();
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let call = tokio::spawn(async move {
+            let _ = began.send(());
+            let asked =
+                SignInRequest { email: "nobody@example.com".into(), password: PASSWORD.into(), ..Default::default() };
+            sessions.sign_in(asked).await.map(tonic::Response::into_inner)
+        });
+        begins.await.unwrap();
+        tokio::task::yield_now().await;
+        for _ in 0..3 {
+            load.call(&clients).await.unwrap();
+        }
+        // This test may have been off the processor until it was over.
+        (!call.is_finished()).then_some(call)
+    })
+    .await
 }
 
 /// The cost of a password that takes half a second or more.

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use crate::harness::prelude::*;
 use crate::harness::{
-    Grounds, OwnPostgres, Postgres, Process, World, free_port, gateway_flags, quartet, quartet_command, wire,
+    Grounds, OwnPostgres, Postgres, Process, World, free_port, gateway_flags, quartet, quartet_command, rounds, wire,
 };
 
 async fn is_ready(port: u16) -> Option<bool> {
@@ -87,8 +87,7 @@ async fn f23_a_second_server_on_a_data_directory_is_refused_every_time() {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let _first = Kept(command.spawn().unwrap());
     eventually("the first one runs", async || data.join("identity.db").exists().then_some(())).await;
-    let tries = if std::env::var("QUARTET_TEST_LONG").is_ok() { 20 } else { 5 };
-    for _ in 0..tries {
+    for _ in 0..rounds(5, 20) {
         let arguments = arguments.clone();
         let second = tokio::task::spawn_blocking(move || quartet(&arguments)).await.unwrap();
         assert!(!second.status.success());

@@ -11,9 +11,9 @@ async fn every_process_says_that_it_lives_and_is_ready_and_what_it_has_done() {
     world.movies().list_movies(ListMoviesRequest::default()).await.unwrap();
     let mut counted = String::new();
     for port in world.admin_ports() {
-        for path in ["/livez", "/readyz"] {
-            assert_eq!(wire::send(port, "GET", path, &[], b"").await.status, 200, "{path}");
-        }
+        assert_eq!(wire::send(port, "GET", "/livez", &[], b"").await.status, 200);
+        let is_ready = async || (wire::send(port, "GET", "/readyz", &[], b"").await.status == 200).then_some(());
+        eventually("it is ready", is_ready).await;
         let answer = wire::send(port, "GET", "/metrics", &[], b"").await;
         assert_eq!(answer.status, 200);
         counted.push_str(&answer.text());

@@ -22,6 +22,9 @@ pub struct Fleet {
 /// What the roles know each other by.
 pub const FLEET_SECRET: &str = "0808080808080808080808080808080808080808080808080808080808080808";
 
+/// How long a database may take to answer that is known to be there.
+const PATIENT_WITH_DATABASE: [&str; 2] = ["--database-answer-milliseconds", "20000"];
+
 /// What a fleet stands on.
 #[derive(Clone)]
 pub struct Grounds {
@@ -29,8 +32,8 @@ pub struct Grounds {
     pub redis: Arc<Redis>,
     /// The bucket, where the flags name no other store of objects.
     pub s3: Arc<S3>,
-    /// The name of identity's database.
-    pub identity_database: String,
+    /// What the names of its databases end with.
+    number: String,
     folder: Arc<tempfile::TempDir>,
     flags: Vec<String>,
 }
@@ -39,15 +42,13 @@ impl Grounds {
     /// Makes databases, migrated, a Redis and a bucket. The flags go to every role.
     pub async fn make(postgres: Postgres, flags: &[&str]) -> Grounds {
         let number = format!("{}_{}", std::process::id(), unique());
-        let identity_database = format!("identity_{number}");
-        let catalogue_database = format!("catalogue_{number}");
-        let media_database = format!("media_{number}");
-        let messaging_database = format!("messaging_{number}");
+        let own = |service: &str| format!("{service}_{number}");
+        let names = ["identity", "catalogue", "media", "messaging"].map(own);
         let (identity, catalogue, media, messaging, redis, s3) = tokio::join!(
-            postgres.create_database(&identity_database),
-            postgres.create_database(&catalogue_database),
-            postgres.create_database(&media_database),
-            postgres.create_database(&messaging_database),
+            postgres.create_database(&names[0]),
+            postgres.create_database(&names[1]),
+            postgres.create_database(&names[2]),
+            postgres.create_database(&names[3]),
             Redis::start(),
             S3::start(),
         );
@@ -75,12 +76,21 @@ impl Grounds {
             path("mail"),
         ];
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        // What all tests share is busy now and then, and never away.
+        if postgres.is_shared() {
+            all.extend(PATIENT_WITH_DATABASE.map(str::to_owned));
+        }
         if !flags.contains(&"--media-store") {
             all.extend(s3.flags());
         }
         let (redis, s3) = (Arc::new(redis), Arc::new(s3));
         let folder = Arc::new(folder);
-        Grounds { postgres, redis, s3, identity_database, folder, flags: all }
+        Grounds { postgres, redis, s3, number, folder, flags: all }
+    }
+
+    /// The name of a service's database.
+    pub fn database(&self, service: &str) -> String {
+        format!("{service}_{}", self.number)
     }
 
     /// Runs the migrations of all services.
@@ -159,7 +169,11 @@ impl Fleet {
         let at = [addresses, catalogue.started.listen.to_string(), listening(&medias), listening(&messagings)];
         let gateway = grounds.role("gateway", &gateway_flags(&at));
         let gateway = Process::start(&own(gateway, "clock-4")).await;
-        Fleet { identities, catalogue, medias, messagings, gateway, grounds }
+        let fleet = Fleet { identities, catalogue, medias, messagings, gateway, grounds };
+        for process in fleet.processes() {
+            process.can_serve().await;
+        }
+        fleet
     }
 
     /// Every process, identity's first.

@@ -55,6 +55,7 @@ impl Lone {
             }
         }
         let process = Process::start(&arguments).await;
+        process.can_serve().await;
         let listen = process.started.listen;
         let started = process.started.clone().into();
         Lone { listen, process: process.into(), started, grounds, place: place.to_owned(), _folder: None }

@@ -22,8 +22,8 @@ use quartet_proto::messaging::v1::receipt_service_client::ReceiptServiceClient;
 use tonic::Status;
 
 use super::process::quartet;
-use super::unique;
 use super::world::{Bearer, World};
+use super::{eventually, unique};
 
 /// The password of everybody who has no reason for another.
 pub const PASSWORD: &str = "Correct1!horse";
@@ -155,6 +155,19 @@ impl World {
         self.sign_in(&registered.email, &registered.password).await
     }
 
+    /// The same on a PostgreSQL of the test's own, for which nobody waits: tried until it is answered, each time with another address.
+    pub async fn sign_up_at_last(&self, prefix: &str) -> Person {
+        eventually("somebody is there", async || {
+            let (email, password) = (self.address(prefix), PASSWORD.to_owned());
+            let asked = RegisterRequest { email: email.clone(), password: password.clone() };
+            self.accounts().register(asked).await.ok()?;
+            let proof = Some(Proof::Token(self.mail_token(&email).await));
+            self.accounts().activate(ActivateRequest { email: email.clone(), proof }).await.ok()?;
+            Some(Person::new(&email, &password, self.try_sign_in(&email, &password).await.ok()?))
+        })
+        .await
+    }
+
     /// Signs in, which must go well.
     pub async fn sign_in(&self, email: &str, password: &str) -> Person {
         let tokens = self.try_sign_in(email, password).await.expect("not signed in");
@@ -175,14 +188,13 @@ impl World {
     pub async fn with_role(&self, person: &mut Person, role: &str) {
         let admin = self.admin().await;
         self.with_role_by(&admin, person, role).await;
-        let renewed = self.try_refresh(&person.refresh_token).await.expect("not renewed");
-        person.renewed(renewed);
+        person.renewed(self.try_refresh(&person.refresh_token).await.expect("not renewed"));
     }
 
     /// Gives somebody a role, as this administrator.
     pub async fn with_role_by(&self, admin: &Person, person: &Person, role: &str) {
         let asked = AssignRoleRequest { account_id: person.account_id.clone(), role: role.to_owned() };
-        self.as_token(&admin.access_token).roles().assign_role(asked).await.expect("not assigned");
+        admin.roles(self).assign_role(asked).await.expect("not assigned");
     }
 
     /// An administrator, made as the machine's operator makes one.

@@ -1,6 +1,7 @@
 //! PostgreSQL, as `tests/run` has made it.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
 
 /// A PostgreSQL server: one that `tests/run` started for the whole run, or one of a test's own.
 #[derive(Debug, Clone)]
@@ -15,6 +16,11 @@ impl Postgres {
         let url =
             std::env::var("QUARTET_TEST_POSTGRES").expect("QUARTET_TEST_POSTGRES is not set: use `tests/run fleet`");
         Postgres { url }
+    }
+
+    /// Whether all tests of the run share it.
+    pub fn is_shared(&self) -> bool {
+        std::env::var("QUARTET_TEST_POSTGRES").is_ok_and(|url| url == self.url)
     }
 
     /// Makes a database and answers its address.
@@ -43,6 +49,22 @@ impl Postgres {
         Ok(String::from_utf8(output.stdout).unwrap().trim().to_owned())
     }
 
+    /// Runs a statement in a transaction that stays open, with all that it has locked, until the answer is dropped.
+    pub async fn hold(&self, database: &str, sql: &str) -> Held {
+        let mut command = Command::new(program("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1"]);
+        command.arg(self.database(database)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let statements = format!("begin;\n{sql};\nselect 'held';\n");
+        let hold = move || {
+            let mut psql = command.spawn().expect("no psql");
+            psql.stdin.as_mut().unwrap().write_all(statements.as_bytes()).unwrap();
+            let mut lines = BufReader::new(psql.stdout.take().unwrap()).lines();
+            assert!(lines.any(|line| line.unwrap() == "held"), "psql ended");
+            Held { psql }
+        };
+        tokio::task::spawn_blocking(hold).await.unwrap()
+    }
+
     /// Every row of a database as text.
     pub async fn dump(&self, database: &str) -> String {
         let mut command = Command::new(program("pg_dump"));
@@ -50,6 +72,18 @@ impl Postgres {
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("no pg_dump");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// A transaction that is open.
+pub struct Held {
+    psql: Child,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.psql.kill().ok();
+        self.psql.wait().ok();
     }
 }
 

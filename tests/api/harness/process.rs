@@ -91,9 +91,19 @@ impl Process {
         Starting { child, told, log, output, arguments }
     }
 
-    /// Starts it again when it has ended: by the same command, at the same place.
+    /// Starts it again when it has ended: by the same command, at the same place. Waits until it can serve.
     pub async fn restart(&mut self) {
         *self = Process::start(&self.arguments).await;
+        self.can_serve().await;
+    }
+
+    /// Waits until it can serve, for which it also has to know what is revoked.
+    pub async fn can_serve(&self) {
+        super::eventually("a role is ready", async || {
+            let answer = super::wire::try_send(self.started.admin, "GET", "/readyz", &[], b"").await.ok()?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
     }
 
     pub fn id(&self) -> u32 {
@@ -119,13 +129,13 @@ impl Process {
     /// Waits for the end, for `limit` at most.
     pub async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
-        while start.elapsed() < limit {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(status);
+        loop {
+            let status = self.child.try_wait().unwrap();
+            if status.is_some() || start.elapsed() >= limit {
+                return status;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        None
     }
 
     /// How many files the process has open.
@@ -174,7 +184,7 @@ impl Starting {
     /// Waits for the line that says where it listens.
     pub fn ready(self) -> Process {
         let Starting { mut child, told, log, output, arguments } = self;
-        match told.recv_timeout(Duration::from_secs(30)) {
+        match told.recv_timeout(Duration::from_secs(120)) {
             Ok(started) => Process { started, log, output, child, arguments },
             Err(_) => {
                 let status = child.try_wait().unwrap();

@@ -56,8 +56,9 @@ impl S3 {
         let mut found = Vec::new();
         let mut folders = vec![bucket.clone()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().flatten() {
-                let meta = entry.metadata().unwrap();
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                // What is being removed may be gone by now.
+                let Ok(meta) = entry.metadata() else { continue };
                 if meta.is_dir() {
                     folders.push(entry.path());
                 } else {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -41,6 +44,11 @@ async fn serve(folder: PathBuf) {
         let (stream, _) = listener.accept().await.unwrap();
         let _ = stream.set_nodelay(true);
         let service = service.clone();
+        // What has been asked for is done as a whole, whether or not the asker still waits for it.
+        let service = service_fn(move |request: Request<Incoming>| {
+            let call = tokio::spawn(Service::call(&service, request));
+            async move { call.await.unwrap() }
+        });
         tokio::spawn(async move {
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });

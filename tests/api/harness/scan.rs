@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
 
 use super::World;
@@ -11,7 +11,26 @@ use super::fleet::Grounds;
 /// What was found, by place.
 pub struct Stored(Vec<(String, Vec<u8>)>);
 
+/// What a statement answers.
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
 impl World {
+    /// The number that a service's database answers.
+    pub async fn number(&self, service: &str, sql: &str) -> i64 {
+        if let Some(grounds) = self.grounds() {
+            return grounds.postgres.run(&grounds.database(service), sql).await.parse().unwrap();
+        }
+        let path = self.data().unwrap().join(format!("{service}.db"));
+        let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        sql_query("pragma busy_timeout = 5000").execute(&mut store).unwrap();
+        let found: Number = sql_query(format!("select ({sql}) as number")).get_result(&mut store).unwrap();
+        found.number
+    }
+
     /// Every table of every service, every file below the data directory with the mail, what Redis holds, and what was logged.
     pub async fn stored(&self) -> Stored {
         let mut found = Vec::new();
@@ -25,7 +44,7 @@ impl World {
             files(&grounds.path(""), &mut found);
             files(&grounds.s3.path(""), &mut found);
             for name in ["identity", "catalogue", "media", "messaging"] {
-                let database = grounds.identity_database.replace("identity", name);
+                let database = grounds.database(name);
                 found.push((format!("{name}'s tables"), grounds.postgres.dump(&database).await.into_bytes()));
             }
             found.push(("redis".to_owned(), redis(grounds).await));

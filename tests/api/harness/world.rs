@@ -274,6 +274,14 @@ impl World {
         eventually("a mail with a link", async || self.mails(to).await.into_iter().rfind(has_link)).await
     }
 
+    /// Waits, when the clock has gone on and no mail can be sent, until every code from before the last registration is replaced by a new one: a
+    /// mail that was under way could still go out with a code that expired in its hands.
+    pub async fn codes_are_new(&self) {
+        let old = "select count(*) from challenge where used_time is null \
+            and create_time <= (select max(create_time) from account)";
+        eventually("the codes are new", async || (self.number("identity", old).await == 0).then_some(())).await;
+    }
+
     /// Moves the clock of the whole installation forward. Only in a world of the test's own.
     pub async fn move_clock(&self, step: Duration) {
         self.assert_own();

@@ -92,10 +92,7 @@ async fn kept(world: &World) -> Vec<(String, String)> {
         files(&data, &mut places);
     }
     if let Some(fleet) = world.fleet() {
-        let identity = &fleet.grounds.identity_database;
-        for database in
-            ["identity", "catalogue", "media", "messaging"].map(|name| identity.replacen("identity", name, 1))
-        {
+        for database in ["identity", "catalogue", "media", "messaging"].map(|name| fleet.grounds.database(name)) {
             let dump = fleet.grounds.postgres.dump(&database).await;
             places.push((format!("the database {database}"), dump));
         }

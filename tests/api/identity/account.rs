@@ -194,12 +194,8 @@ async fn s13_who_confirms_an_address_ends_the_sessions_of_whoever_registered_it(
     world.accounts().activate(activate(&registered.email, Proof::Token(token))).await.unwrap();
     let refused = refusal(world.try_refresh(&squatter.refresh_token).await);
     assert_eq!(refused.is(), (Code::Unauthenticated, "REFRESH_TOKEN_NOT_FOUND"));
-    eventually("the session's token is refused", async || {
-        let refused = Refusal::from(squatter.accounts(&world).get_me(GetMeRequest {}).await.err()?);
-        assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
-        Some(())
-    })
-    .await;
+    let refused = refused_at_last(async || squatter.accounts(&world).get_me(GetMeRequest {}).await).await;
+    assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
 }
 
 #[tokio::test]
@@ -270,7 +266,7 @@ async fn i2_a_suspended_account_is_not_activated_and_its_proof_is_not_used_up() 
 async fn set_state(world: &World, state: &str) {
     let sql = format!("update account set state = '{state}'");
     match world.fleet() {
-        Some(fleet) => drop(fleet.grounds.postgres.run(&fleet.grounds.identity_database, &sql).await),
+        Some(fleet) => drop(fleet.grounds.postgres.run(&fleet.grounds.database("identity"), &sql).await),
         None => {
             let path = world.data().unwrap().join("identity.db");
             let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();

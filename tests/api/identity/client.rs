@@ -73,12 +73,8 @@ async fn i18_a_client_is_made_listed_and_deleted_with_the_sessions_that_it_has_s
     let deleted = command(&world, &["clients", "delete", &program.name]).await;
     assert!(deleted.status.success(), "{deleted:?}");
     let me = async |token: &str| world.as_token(token).accounts().get_me(GetMeRequest {}).await;
-    eventually("the minted token is refused", async || {
-        let refused = Refusal::from(me(&token).await.err()?);
-        assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
-        Some(())
-    })
-    .await;
+    let refused = refused_at_last(async || me(&token).await).await;
+    assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
     me(&kept).await.expect("another client's session lives");
     me(&ada.access_token).await.expect("the owner's session lives");
     let refused = refusal(program.mint(&world, &ada.account_id).await);

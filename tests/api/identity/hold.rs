@@ -23,6 +23,9 @@ use tonic::{Response, Status, Streaming};
 use super::token::{self, changed};
 use crate::harness::prelude::*;
 
+/// How long an end is waited for.
+const PATIENT: Duration = Duration::from_secs(60);
+
 /// An import that waits for more of its file.
 struct Open {
     pieces: mpsc::Sender<ImportMoviesRequest>,
@@ -51,8 +54,7 @@ impl Open {
 
     /// How it ends, without another word from here.
     async fn end(self) -> Result<ImportSummary, Refusal> {
-        let answer =
-            tokio::time::timeout(Duration::from_secs(10), self.answer).await.expect("it does not end").unwrap();
+        let answer = tokio::time::timeout(PATIENT, self.answer).await.expect("it does not end").unwrap();
         drop(self.pieces);
         answer.map(|answer| answer.into_inner().summary.unwrap()).map_err(Refusal::from)
     }
@@ -210,12 +212,16 @@ impl Lone {
 
     /// A server's stream that has begun to speak.
     async fn open(&self, token: &str) -> Streaming<ImportMovieFileResponse> {
+        self.try_open(token).await.unwrap()
+    }
+
+    async fn try_open(&self, token: &str) -> Result<Streaming<ImportMovieFileResponse>, tonic::Status> {
         let mut client = ImportServiceClient::new(Upstream::Local(self.guard.clone()));
         let mut request = Request::new(ImportMovieFileRequest::default());
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-        let mut stream = client.import_movie_file(request).await.unwrap().into_inner();
-        stream.message().await.unwrap().expect("it speaks");
-        stream
+        let mut stream = client.import_movie_file(request).await?.into_inner();
+        stream.message().await?.expect("it speaks");
+        Ok(stream)
     }
 
     fn revoke(&self, target: Target) {
@@ -225,7 +231,7 @@ impl Lone {
 }
 
 async fn end(mut stream: Streaming<ImportMovieFileResponse>) -> Refusal {
-    let next = tokio::time::timeout(Duration::from_secs(10), stream.message()).await.expect("it does not end");
+    let next = tokio::time::timeout(PATIENT, stream.message()).await.expect("it does not end");
     Refusal::from(next.expect_err("it ends with a reason"))
 }
 
@@ -278,11 +284,16 @@ async fn s27_a_stream_ends_when_it_can_t_be_known_whether_its_session_lives() {
     let lone = Lone::new();
     let auth = Auth::new(Clock::movable(&folder.path().join("clock")).unwrap(), b"secret");
     auth.set_keys(&[PublicKey { kid: "k".to_owned(), x: token::public_key() }]);
-    auth.revocations().beat();
-    let parts = Parts { auth, ..lone.parts.clone() };
+    let parts = Parts { auth: auth.clone(), ..lone.parts.clone() };
     let guard = Guard::new("catalogue", Routes::new(ImportServiceServer::new(Silent)), &parts).unwrap();
     let lone = Lone { parts, guard, _folder: folder };
-    let stream = lone.open(&lone.token(json!({}))).await;
+    let token = lone.token(json!({}));
+    // It is known for four seconds what is revoked.
+    let stream = patiently("begun", async || {
+        auth.revocations().beat();
+        lone.try_open(&token).await
+    });
+    let stream = stream.await.unwrap();
     let refused = end(stream).await;
     assert_eq!(refused.is(), (Code::Unavailable, "DEPENDENCY_UNAVAILABLE"));
 }

@@ -84,7 +84,7 @@ async fn hashes(world: &World, begin: &str) -> usize {
     }
     let sql = format!("select count(*) as count from account where password_hash like '{begin}%'");
     match world.fleet() {
-        Some(fleet) => fleet.grounds.postgres.run(&fleet.grounds.identity_database, &sql).await.parse().unwrap(),
+        Some(fleet) => fleet.grounds.postgres.run(&fleet.grounds.database("identity"), &sql).await.parse().unwrap(),
         None => {
             let path = world.data().unwrap().join("identity.db");
             let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
@@ -202,7 +202,7 @@ async fn import_accounts_every_bad_line_is_told_by_its_number_and_stops_no_other
     let report = import(&world, file.as_bytes(), "csv").await;
     insta::assert_snapshot!(report, @"
     line 3: `email` must be an address such as `ada@example.com`
-    line 4: `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not contain control characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`
+    line 4: `password_hash` must be bcrypt as `$2b$12$…`, of a cost from 4 to 16; `first_name` must not hold control characters; `roles` must be one of `admin`, `moderator`, `student`, `teacher`, `user`
     line 5: has 3 cells, the header 4
     5 lines read: 2 accounts made, 0 unchanged, 3 refused
     ");

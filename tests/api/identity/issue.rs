@@ -55,12 +55,8 @@ async fn sessions(world: &World, person: &Person) -> Vec<Session> {
 
 /// Waits until a token is refused for the end of a session.
 async fn ended(world: &World, token: &str) {
-    eventually("the token is refused", async || {
-        let refused = Refusal::from(me(world, token).await.err()?);
-        assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
-        Some(())
-    })
-    .await;
+    let refused = refused_at_last(async || me(world, token).await).await;
+    assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
 }
 
 /// A field of a message: a text.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::harness::prelude::*;
-use crate::harness::wire;
+use crate::harness::{Clients, channel, wire};
 
 fn header(token: &str) -> serde_json::Value {
     let text = token.split('.').next().unwrap();
@@ -68,13 +68,26 @@ async fn x7_a_new_key_signs_after_everybody_can_know_it_and_old_tokens_stay_good
         (keys.len() == 2).then_some(())
     })
     .await;
+    // The clock is about to run ahead of the time that each instance and its readers have to hear of the new key.
+    for port in world.direct("identity") {
+        eventually("each instance has both keys", async || {
+            let keys = Clients::new(channel(port), None).keys().get_jwks(GetJwksRequest {}).await.ok()?;
+            (keys.into_inner().keys.len() == 2).then_some(())
+        })
+        .await;
+    }
     let mut moved = 0;
     let newer = loop {
         world.move_clock(Duration::from_secs(60)).await;
         let old = ada.clone();
-        let renewed = world.try_refresh(&ada.refresh_token).await.unwrap();
-        ada.renewed(renewed);
-        ada.accounts(&world).get_me(GetMeRequest {}).await.unwrap();
+        ada.renewed(world.try_refresh(&ada.refresh_token).await.unwrap());
+        // Who is shown a token of a key that is new to them waits a moment for it, by a time that nobody moves.
+        let me = eventually("the key is known", async || {
+            let me = ada.accounts(&world).get_me(GetMeRequest {}).await;
+            let is_early = me.as_ref().is_err_and(|status| Refusal::from(status.clone()).reason == "TOKEN_INVALID");
+            (!is_early).then_some(me)
+        });
+        me.await.unwrap();
         old.accounts(&world).get_me(GetMeRequest {}).await.expect("tokens of the earlier key stay good");
         let kid = header(&ada.access_token)["kid"].clone();
         if kid != first {

@@ -161,12 +161,8 @@ async fn assert_shut(world: &World, person: &Person, by_mail: &(String, String),
     let refused = refusal(world.try_refresh(&person.refresh_token).await);
     let ended = ["REFRESH_TOKEN_NOT_FOUND", "ACCOUNT_DISABLED", "ACCOUNT_NOT_FOUND"];
     assert!(ended.contains(&refused.reason.as_str()), "{state}: {refused:?}");
-    eventually("the token from before is refused", async || {
-        let refused = Refusal::from(person.accounts(world).get_me(GetMeRequest {}).await.err()?);
-        assert_eq!(refused.code, Code::Unauthenticated, "{state}");
-        Some(())
-    })
-    .await;
+    let refused = refused_at_last(async || person.accounts(world).get_me(GetMeRequest {}).await).await;
+    assert_eq!(refused.code, Code::Unauthenticated, "{state}");
     let (token, code) = by_mail.clone();
     for proof in [sign_in_with_code_request::Proof::Token(token), sign_in_with_code_request::Proof::Code(code)] {
         let asked = SignInWithCodeRequest { email: person.email.clone(), proof: Some(proof), ..Default::default() };

@@ -5,6 +5,7 @@ mod audit;
 mod challenge;
 mod claims;
 pub mod client;
+mod crowded;
 mod device;
 mod directory;
 pub mod email_change;

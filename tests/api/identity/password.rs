@@ -67,12 +67,8 @@ async fn i15_s05_a_new_password_ends_every_other_session_and_its_owner_is_told()
     for ended in [&second, &third] {
         let refused = refusal(world.try_refresh(&ended.refresh_token).await);
         assert_eq!(refused.is(), (Code::Unauthenticated, "REFRESH_TOKEN_NOT_FOUND"));
-        eventually("the token is refused", async || {
-            let refused = Refusal::from(ended.accounts(&world).get_me(GetMeRequest {}).await.err()?);
-            assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
-            Some(())
-        })
-        .await;
+        let refused = refused_at_last(async || ended.accounts(&world).get_me(GetMeRequest {}).await).await;
+        assert_eq!(refused.is(), (Code::Unauthenticated, "SESSION_REVOKED"));
     }
     ada.accounts(&world).get_me(GetMeRequest {}).await.expect("the session that asked goes on");
     world.try_refresh(&ada.refresh_token).await.expect("and can be renewed");

@@ -111,16 +111,16 @@ async fn i19_every_broken_rule_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn i19_who_is_born_tomorrow_waits_until_tomorrow() {
+async fn i19_who_is_born_later_waits_until_then() {
     let world = World::own().await;
     let ada = world.sign_up("ada").await;
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let tomorrow = chrono::DateTime::from_timestamp(seconds + 86_400, 0).unwrap().format("%Y-%m-%d").to_string();
-    let profile = Profile { date_of_birth: tomorrow, ..Default::default() };
+    let later = chrono::DateTime::from_timestamp(seconds + 2 * 86_400, 0).unwrap().format("%Y-%m-%d").to_string();
+    let profile = Profile { date_of_birth: later, ..Default::default() };
     let request = update(profile, &["date_of_birth"]);
     let error = refusal(profiles(&world, &ada).update_profile(request.clone()).await);
     assert_eq!(error.fields, ["profile.date_of_birth"]);
-    world.move_clock(Duration::from_secs(86_400)).await;
+    world.move_clock(Duration::from_secs(2 * 86_400)).await;
     let ada = world.sign_in(&ada.email, &ada.password).await;
     profiles(&world, &ada).update_profile(request).await.expect("the clock has moved");
 }

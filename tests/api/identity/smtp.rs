@@ -10,9 +10,14 @@ use crate::harness::{Authority, Clients, channel, free_port, quartet_command};
 
 /// A world that sends its mail to this port in clear.
 async fn world_with(port: u16) -> World {
+    // A mail that was taken late would be sent again.
+    world_that_waits(port, "20").await
+}
+
+async fn world_that_waits(port: u16, seconds: &str) -> World {
     let port = port.to_string();
-    let flags = ["--smtp-host", "127.0.0.1", "--smtp-port", &port, "--smtp-tls", "none", "--smtp-timeout-seconds", "1"];
-    World::with(&flags).await
+    let server = ["--smtp-host", "127.0.0.1", "--smtp-port", &port, "--smtp-tls", "none"];
+    World::with(&[&server[..], &["--smtp-timeout-seconds", seconds]].concat()).await
 }
 
 /// An installation as an operator starts one, with a data directory. It ends with the test.
@@ -92,7 +97,9 @@ async fn f17_an_hour_without_a_mail_server_fails_no_registration_and_every_mail_
         let refused = refusal(world.try_sign_in(&one.email, &one.password).await);
         assert_eq!(refused.is(), (Code::PermissionDenied, "ACCOUNT_NOT_ACTIVATED"), "the account is there");
     }
+    world.register("later").await;
     world.move_clock(Duration::from_secs(3600)).await;
+    world.codes_are_new().await;
 
     let smtp = Smtp::on(port, |_, _| Reply::Usual).await;
     for one in registered {
@@ -131,7 +138,7 @@ async fn f17_a_recipient_who_is_refused_and_a_server_that_falls_silent_hold_up_n
         _ => Reply::Usual,
     };
     let smtp = Smtp::on(0, difficult).await;
-    let world = world_with(smtp.port).await;
+    let world = world_that_waits(smtp.port, "3").await;
     let refused = world.register("refused").await;
     eventually("the mailbox is refused", async || (smtp.count("RCPT TO:<refused") > 0).then_some(())).await;
     let (ada, bob) = (world.register("ada").await, world.register("bob").await);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::harness::prelude::*;
-use crate::harness::{Clients, channel};
+use crate::harness::{Clients, channel, is_quiet};
 
 /// How many calls of either class are measured.
 const SAMPLES: usize = 2_000;
@@ -12,10 +12,6 @@ const WARM: usize = 100;
 /// Beyond this the two classes differ (Welch).
 const T: f64 = 4.5;
 const GAP: f64 = 1e-3;
-
-fn is_quiet() -> bool {
-    std::env::var("QUARTET_TEST_QUIET").is_ok()
-}
 
 type Asked<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::{noise, project, video};
+use crate::harness::is_long;
 use crate::harness::prelude::*;
 
 /// What a process may grow by, in KiB, whatever the length of the files.
@@ -134,8 +135,7 @@ fn memory(process: &std::path::Path, line: &str) -> u64 {
 /// Up by a stream, up part by part, and down by HTTP, all at once. In the long form 1 GiB each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn m6_m7_files_of_any_length_take_no_more_memory_than_short_ones() {
-    let is_long = std::env::var("QUARTET_TEST_LONG").is_ok();
-    let size = if is_long { 1 << 30 } else { 192 << 20 };
+    let size = if is_long() { 1 << 30 } else { 192 << 20 };
     let world = World::apart(&[]).await;
     let ada = world.sign_up("ada").await;
     let project_id = project(&world, &ada, "Long").await.project_id;

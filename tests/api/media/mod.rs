@@ -15,6 +15,7 @@ mod hostile_name;
 mod http;
 mod member;
 mod memory;
+mod moment;
 mod object_store;
 mod page;
 mod power_cut;
@@ -55,19 +56,24 @@ pub fn video(project_id: &str, name: &str, bytes: &[u8]) -> StartUploadRequest {
     }
 }
 
+/// What puts the part of a file that begins there.
+pub fn part_at(upload: &UploadStatus, bytes: &[u8], at: usize) -> PutChunkRequest {
+    let end = bytes.len().min(at + upload.part_size_bytes as usize);
+    PutChunkRequest {
+        upload_id: upload.upload_id.clone(),
+        offset_bytes: at as i64,
+        data: bytes[at..end].to_vec().into(),
+        last: end == bytes.len(),
+        ..Default::default()
+    }
+}
+
 /// Puts all the parts of a file that are still to come, one after the other, and completes it.
 pub async fn put_all(world: &World, person: &Person, upload: &UploadStatus, bytes: &[u8]) -> Media {
-    let part = upload.part_size_bytes as usize;
     let mut at = upload.offset_bytes as usize;
     while at < bytes.len() {
-        let end = bytes.len().min(at + part);
-        let asked = PutChunkRequest {
-            upload_id: upload.upload_id.clone(),
-            offset_bytes: at as i64,
-            data: bytes[at..end].to_vec().into(),
-            last: end == bytes.len(),
-            ..Default::default()
-        };
+        let asked = part_at(upload, bytes, at);
+        let end = at + asked.data.len();
         let stored = person.uploads(world).put_chunk(asked).await.expect("a part is refused").into_inner();
         assert_eq!(stored.offset_bytes, end as i64);
         at = end;

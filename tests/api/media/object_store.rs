@@ -1,10 +1,10 @@
 //! Media while its bucket makes trouble.
 
 use super::{PART, downloaded, noise, project, put_all, sha256, started, uploaded, video};
-use crate::harness::left_out;
 use crate::harness::prelude::*;
 use crate::harness::s3::S3;
 use crate::harness::s3_proxy::{Call, S3Proxy, Trouble};
+use crate::harness::{is_long, left_out};
 
 /// An installation whose bucket is behind a proxy.
 struct Bucket {
@@ -286,7 +286,7 @@ async fn i33_what_a_store_says_of_keys_and_signatures_reaches_nobody() {
 
 #[tokio::test]
 async fn f16_a_store_that_hangs_holds_a_call_for_less_than_its_lease() {
-    if std::env::var("QUARTET_TEST_LONG").is_err() {
+    if !is_long() {
         return left_out("it takes a minute: `tests/run long`");
     }
     let bucket = Bucket::new().await;

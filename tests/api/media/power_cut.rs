@@ -6,10 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use super::{PART, downloaded, noise, project, put_all, sha256, started, uploaded, video};
-use crate::harness::left_out;
+use tonic::Status;
+
+use super::{PART, downloaded, noise, part_at, project, put_all, sha256, video};
 use crate::harness::prelude::*;
+use crate::harness::{PATIENCE, left_out, rounds};
 
 /// A file system in a file, where this process may have one.
 struct Disk {
@@ -73,23 +76,68 @@ struct Told {
     upload: Option<(UploadStatus, u64, usize)>,
 }
 
+/// Asks again where the server was halted for so long that it has not answered in time.
+async fn again<T, F: Future<Output = Result<T, Status>>>(mut ask: impl FnMut() -> F) -> Result<T, Status> {
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            Err(late) if matches!(late.code(), Code::DeadlineExceeded | Code::Unavailable | Code::Aborted) => {
+                assert!(start.elapsed() < PATIENCE, "no answer: {late:?}");
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// Starts an upload. By its key it is one however often it is asked for.
+async fn begin(world: &World, ada: &Person, project: &str, seed: u64, bytes: &[u8]) -> UploadStatus {
+    let asked = StartUploadRequest { idempotency_key: seed.to_string(), ..video(project, "film.mp4", bytes) };
+    let started = again(|| {
+        let (mut uploads, asked) = (ada.uploads(world), asked.clone());
+        async move { uploads.start_upload(asked).await }
+    });
+    started.await.expect("not started").into_inner().upload.unwrap()
+}
+
+/// Puts the next part of a file.
+async fn put(world: &World, ada: &Person, upload: &mut UploadStatus, bytes: &[u8]) {
+    let asked = part_at(upload, bytes, upload.offset_bytes as usize);
+    let end = asked.offset_bytes + asked.data.len() as i64;
+    let stored = again(|| {
+        let (mut uploads, asked) = (ada.uploads(world), asked.clone());
+        async move { uploads.put_chunk(asked).await }
+    });
+    upload.offset_bytes = stored.await.expect("a part is refused").into_inner().offset_bytes;
+    assert_eq!(upload.offset_bytes, end);
+}
+
+async fn complete(world: &World, ada: &Person, upload: &UploadStatus, bytes: &[u8]) -> Media {
+    let asked = CompleteUploadRequest { upload_id: upload.upload_id.clone(), sha256: sha256(bytes) };
+    let completed = again(|| {
+        let (mut uploads, asked) = (ada.uploads(world), asked.clone());
+        async move { uploads.complete_upload(asked).await }
+    });
+    completed.await.expect("not completed").into_inner().media.unwrap()
+}
+
 /// Uploads files one after the other for as long as it is let, and notes what it is told.
 async fn upload(world: &World, ada: &Person, project: &str, told: &Mutex<Told>) {
     for seed in 1.. {
         let small = noise(seed, 50_000 + seed as usize % 7 * 30_000);
-        let media = uploaded(world, ada, video(project, "small.mp4", &small), &small).await;
+        let mut upload = begin(world, ada, project, seed, &small).await;
+        put(world, ada, &mut upload, &small).await;
+        let media = complete(world, ada, &upload, &small).await;
         let file = Uploaded { media_id: media.media_id, digest: sha256(&small), stays: true };
         told.lock().unwrap().files.push(file);
 
         let long = noise(seed + 1_000_000, PART + 1000);
-        let mut upload = started(world, ada, video(project, "long.mp4", &long)).await;
+        let mut upload = begin(world, ada, project, seed + 1_000_000, &long).await;
         told.lock().unwrap().upload = Some((upload.clone(), seed + 1_000_000, 0));
-        let data = long[..PART].to_vec().into();
-        let asked = PutChunkRequest { upload_id: upload.upload_id.clone(), data, ..Default::default() };
-        ada.uploads(world).put_chunk(asked).await.unwrap();
-        upload.offset_bytes = PART as i64;
+        put(world, ada, &mut upload, &long).await;
         told.lock().unwrap().upload = Some((upload.clone(), seed + 1_000_000, PART));
-        let media = put_all(world, ada, &upload, &long).await;
+        put(world, ada, &mut upload, &long).await;
+        let media = complete(world, ada, &upload, &long).await;
         {
             let mut told = told.lock().unwrap();
             told.upload = None;
@@ -97,7 +145,13 @@ async fn upload(world: &World, ada: &Person, project: &str, told: &Mutex<Told>) 
         }
         // The disk is small.
         let asked = DeleteMediaRequest { media_id: media.media_id.clone() };
-        ada.media(world).delete_media(asked).await.unwrap();
+        let deleted = again(|| {
+            let (mut media, asked) = (ada.media(world), asked.clone());
+            async move { media.delete_media(asked).await }
+        });
+        // Asked again, it is gone by now.
+        let refused = deleted.await.err().filter(|status| status.code() != Code::NotFound);
+        assert!(refused.is_none(), "not deleted: {refused:?}");
     }
 }
 
@@ -110,7 +164,7 @@ async fn f03_what_was_told_is_there_when_the_power_has_gone() {
     let Some(disk) = Disk::make(folder.path()) else {
         return left_out("only root may make a disk in a file");
     };
-    let rounds = if std::env::var("QUARTET_TEST_LONG").is_ok() { 100 } else { 2 };
+    let rounds = rounds(2, 100);
     let world = Arc::new(World::lone_in(&disk.place, &[]).await);
     let ada = world.sign_up("ada").await;
     let project = project(&world, &ada, "Films").await.project_id;

@@ -1,5 +1,6 @@
 //! Projects: made, read, renamed, deleted and taken back, listed.
 
+use futures_util::future::join_all;
 use prost_types::FieldMask;
 
 use super::member::member;
@@ -143,6 +144,9 @@ async fn m3_the_owner_renames_a_project() {
     assert_eq!(stale.is(), (Code::Aborted, "ETAG_STALE"));
     let same = projects.update_project(renaming(&made.project_id, "Work", "")).await.unwrap().into_inner();
     assert_eq!(same.project.unwrap(), renamed, "nothing has changed");
+    let all = Some(FieldMask { paths: vec!["*".to_owned()] });
+    let whole = UpdateProjectRequest { update_mask: all, ..renaming(&made.project_id, "Work", "") };
+    assert_eq!(projects.update_project(whole).await.unwrap().into_inner().project.unwrap(), renamed);
     let wrong = UpdateProjectRequest {
         update_mask: Some(FieldMask { paths: vec!["owner_account_id".to_owned()] }),
         ..renaming(&made.project_id, "", "")
@@ -243,20 +247,13 @@ async fn s49_an_account_owns_a_thousand_projects_and_its_neighbour_is_not_concer
     let world = World::own().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let made = project(&world, &ada, "first").await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for part in 0..20 {
-        let (mut projects, count) = (ada.projects(&world), if part == 0 { 49 } else { 50 });
-        tasks.spawn(async move {
-            for number in 0..count {
-                let name = format!("{part} {number}");
-                let asked = CreateProjectRequest { name, ..Default::default() };
-                projects.create_project(asked).await.expect("below the limit");
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
-    }
+    let parts = (0..20).map(async |part| {
+        let count = if part == 0 { 49 } else { 50 };
+        for number in 0..count {
+            project(&world, &ada, &format!("{part} {number}")).await;
+        }
+    });
+    join_all(parts).await;
     let asked = CreateProjectRequest { name: "one more".to_owned(), ..Default::default() };
     let refused = refusal(ada.projects(&world).create_project(asked.clone()).await);
     assert_eq!(refused.is(), (Code::ResourceExhausted, "PROJECT_LIMIT_REACHED"));

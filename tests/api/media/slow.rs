@@ -93,7 +93,7 @@ async fn s54_a_download_under_way_ends_with_its_session_by_token_and_by_link() {
 
 #[tokio::test]
 async fn s44_a_reader_who_takes_nothing_is_given_up_and_others_are_served() {
-    let world = World::with(&["--media-stall-seconds", "5", "--gateway-stall-seconds", "6"]).await;
+    let world = World::with(&["--media-stall-seconds", "15", "--gateway-stall-seconds", "16"]).await;
     let ada = world.sign_up("ada").await;
     let (_, media) = film(&world, &ada).await;
     let path = link(&world, &ada, &media).await;

@@ -100,9 +100,7 @@ async fn m6_a_cursor_of_what_is_not_kept_any_more_is_refused() {
     world.move_clock(Duration::from_secs(31 * 24 * 3600)).await;
     let ada = world.sign_in(&ada.email, &ada.password).await;
     let watch = |after: i64| WatchMediaRequest { project_id: project.project_id.clone(), after };
-    let status =
-        eventually("what is a month old is gone", async || ada.media(&world).watch_media(watch(1)).await.err());
-    let error = refusal::<()>(Err(status.await));
+    let error = refused_at_last(async || ada.media(&world).watch_media(watch(1)).await).await;
     assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "CURSOR_TOO_OLD"));
     let mut stream = ada.media(&world).watch_media(watch(2)).await.unwrap().into_inner();
     let first = stream.message().await.unwrap().unwrap();

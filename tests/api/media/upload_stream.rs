@@ -27,6 +27,18 @@ async fn send(world: &World, person: &Person, header: UploadHeader, bytes: &[u8]
     answer.map(Response::into_inner).map_err(Refusal::from)
 }
 
+/// The same as soon as no other call writes to the upload: that of a client who went away may still be under way.
+async fn send_next(world: &World, person: &Person, header: UploadHeader, bytes: &[u8]) -> UploadResponse {
+    eventually("nobody else writes", async || match send(world, person, header.clone(), bytes).await {
+        Ok(answer) => Some(answer),
+        Err(refused) => {
+            assert_eq!(refused.is(), (Code::Aborted, "UPLOAD_BUSY"));
+            None
+        }
+    })
+    .await
+}
+
 async fn offset(world: &World, person: &Person, upload: &UploadStatus) -> usize {
     let asked = GetUploadRequest { upload_id: upload.upload_id.clone() };
     let found = person.uploads(world).get_upload(asked).await.unwrap().into_inner().upload.unwrap();
@@ -94,7 +106,7 @@ async fn m6_what_was_stored_stays_when_the_client_goes_away() {
     assert!(call.await.is_err());
     drop(sender);
     assert_eq!(offset(&world, &ada, &upload).await, PART);
-    let answer = send(&world, &ada, header(&upload, PART, true), &file[PART..]).await.unwrap();
+    let answer = send_next(&world, &ada, header(&upload, PART, true), &file[PART..]).await;
     assert_eq!(answer.media.unwrap().sha256, sha256(&file));
 }
 
@@ -135,16 +147,7 @@ async fn m6_a_stream_that_breaks_off_anywhere_leaves_whole_parts() {
         let at = offset(&world, &ada, &upload).await;
         assert!(if cut < 8 { at == 0 } else { [PART, file.len()].contains(&at) }, "{cut} pieces: {at}");
     }
-    // A part whose client went away may still be under way: who comes meanwhile is told so.
-    let media =
-        eventually("it is complete", async || match send(&world, &ada, header(&upload, 0, true), &file).await {
-            Ok(answer) => answer.media,
-            Err(refused) => {
-                assert_eq!(refused.is(), (Code::Aborted, "UPLOAD_BUSY"));
-                None
-            }
-        })
-        .await;
+    let media = send_next(&world, &ada, header(&upload, 0, true), &file).await.media.unwrap();
     assert_eq!(downloaded(&world, &ada, &media.media_id).await, file);
 }
 

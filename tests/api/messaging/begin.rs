@@ -1,5 +1,9 @@
 //! Streams that begin: many at once, for those who read nothing, and from where nobody can go on.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use futures_util::future::join_all;
 use quartet_proto::messaging::v1::connect_request::Frame;
 use quartet_proto::messaging::v1::subscribe_response::Event;
@@ -8,19 +12,26 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 
 use super::listener::{Listener, positions};
-use super::load::carriers;
+use super::load::{Carrier, carriers};
 use super::talk::{group, say, send, text};
 use crate::harness::prelude::*;
-use crate::harness::{Clients, channel, rounds};
+use crate::harness::{Clients, PATIENT, channel, rounds};
 
-/// How many read nothing, and what a process may grow by for all of them, in MiB. What each has missed are nine: if it waited for them, that
-/// would be far more. The half of this is what an allocator keeps for itself where there are many threads.
+/// How many read nothing before memory is looked at, so that threads and what an allocator keeps for these are there; how many come beside them;
+/// and what the processes of a kind may grow by for all of those, in MiB. One for each is promised, they take 35 to 75 together, and what they have
+/// missed are nine hundred.
+const FIRST: usize = 60;
 const SILENT: usize = 100;
-const GROWTH: u64 = 700;
+const GROWTH: u64 = 150;
 
 /// Clients of somebody whose program takes nothing of what it is answered.
 pub fn deaf(world: &World, person: &Person) -> Clients {
-    let endpoint = Endpoint::from_shared(format!("http://{}", world.gateway())).unwrap();
+    deaf_at(world.gateway(), person)
+}
+
+/// The same at an address.
+pub fn deaf_at(address: SocketAddr, person: &Person) -> Clients {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     Clients::new(endpoint.initial_stream_window_size(0u32).connect_lazy(), Some(&person.access_token))
 }
 
@@ -40,6 +51,33 @@ async fn catches_up(clients: &Clients, id: &str) -> Result<usize, String> {
     Err("the end".to_owned())
 }
 
+/// So many more who have missed everything behind the first change and read nothing of it. Who reads is held up by none of them at any instance,
+/// though it is the same account, and is told all of it; by then each has had a turn.
+async fn deaf_ones(world: &World, person: &Person, id: &str, count: usize) -> Vec<tonic::Streaming<SubscribeResponse>> {
+    let mut silent = Vec::new();
+    for _ in 0..count {
+        let clients = deaf(world, person);
+        silent.push(clients.events().subscribe(positions(&[(id, 1)])).await.expect("not subscribed"));
+    }
+    let mut instances = world.direct("messaging");
+    instances.push(world.gateway());
+    for at in instances {
+        let clients = Clients::new(channel(at), Some(&person.access_token));
+        let told = tokio::time::timeout(Duration::from_secs(120), catches_up(&clients, id)).await;
+        assert_eq!(told.expect("held up"), Ok(240));
+    }
+    silent.into_iter().map(tonic::Response::into_inner).collect()
+}
+
+/// What the processes of each kind hold together, in MiB.
+fn memory(carriers: &[Carrier]) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for carrier in carriers {
+        *sums.entry(carrier.name).or_default() += carrier.memory();
+    }
+    sums
+}
+
 #[tokio::test]
 async fn s44_many_who_begin_at_once_all_get_there() {
     let world = World::own().await;
@@ -56,14 +94,27 @@ async fn s44_many_who_begin_at_once_all_get_there() {
         let token = &people[number % people.len()].access_token;
         catches_up(&Clients::new(connections[number % connections.len()].clone(), Some(token)), &id).await
     });
-    let others = async {
-        for person in &people {
-            let asked = ListConversationsRequest::default();
-            person.conversations(&world).list_conversations(asked).await.expect("nobody else is answered meanwhile");
-        }
+    let is_over = Cell::new(false);
+    let all = async {
+        let all = join_all(all).await;
+        is_over.set(true);
+        all
     };
-    let both = async { tokio::join!(join_all(all), others) };
-    let (all, ()) = tokio::time::timeout(Duration::from_secs(300), both).await.expect("some never get there");
+    let others = async {
+        let mut answered = 0;
+        for person in people.iter().cycle() {
+            let asked = ListConversationsRequest::default();
+            person.conversations(&world).list_conversations(asked).await.unwrap();
+            if is_over.get() {
+                break;
+            }
+            answered += 1;
+        }
+        answered
+    };
+    let both = async { tokio::join!(all, others) };
+    let (all, answered) = tokio::time::timeout(Duration::from_secs(300), both).await.expect("some never get there");
+    assert!(answered >= 3, "nobody else is answered meanwhile: {answered}");
     let wrong: Vec<_> = all.iter().filter(|told| told.as_ref() != Ok(&people.len())).collect();
     assert!(wrong.is_empty(), "{} of {count}: {:?}", wrong.len(), wrong.first());
 }
@@ -85,34 +136,25 @@ async fn s44_what_was_missed_costs_little_while_nobody_reads_it() {
             bob.messages(&world).edit_message(edit).await.expect("not edited");
         }
     }
-    // As many as there will be, who have missed nothing: threads and what these keep are there.
-    let known = (0..SILENT).map(async |_| {
-        let clients = Clients::new(channel(world.gateway()), Some(&ada.access_token));
-        let mut listener = Listener::begin(&clients, positions(&[(&id, 240)])).await;
-        listener.until("caught up", |event| matches!(event, Event::CaughtUp(_)).then_some(())).await;
-    });
-    join_all(known).await;
     let carriers = carriers(&world).await;
-    let before: Vec<u64> = carriers.iter().map(|carrier| carrier.memory()).collect();
-    let mut silent = Vec::new();
-    for _ in 0..SILENT {
-        let clients = deaf(&world, &ada);
-        silent.push(clients.events().subscribe(positions(&[(&id, 1)])).await.expect("not subscribed"));
-    }
-    // Who reads is held up by none of them, though it is the same account, and is told all of it.
-    let told =
-        tokio::time::timeout(Duration::from_secs(120), catches_up(&world.as_token(&ada.access_token), &id)).await;
-    assert_eq!(told.expect("held up"), Ok(240));
-    for (carrier, before) in carriers.iter().zip(before) {
-        let now = carrier.memory();
-        eprintln!("{}: {before} MiB, then {now} MiB for {} who read nothing", carrier.name, silent.len());
-        assert!(now <= before + GROWTH, "{} grew from {before} MiB to {now} MiB", carrier.name);
+    let none = memory(&carriers);
+    let first = deaf_ones(&world, &ada, &id, FIRST).await;
+    let before = memory(&carriers);
+    let others = deaf_ones(&world, &ada, &id, SILENT).await;
+    for (name, now) in memory(&carriers) {
+        let (none, before) = (none[name], before[name]);
+        eprintln!(
+            "{name}: {none} MiB, {before} with {} who read nothing, {now} with {} more",
+            first.len(),
+            others.len()
+        );
+        assert!(now <= before + GROWTH, "{name} grew from {before} MiB to {now} MiB");
     }
 }
 
 #[tokio::test]
 async fn s44_who_begins_too_often_is_told_to_wait() {
-    let world = World::with(&["--messaging-begins-per-minute", "1"]).await;
+    let world = World::with(&["--messaging-begins-per-minute", "1", PATIENT[0], PATIENT[1]]).await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let _first = Listener::of(&world, &ada).await;
     let refused = refusal(ada.events(&world).subscribe(SubscribeRequest::default()).await);
@@ -121,8 +163,7 @@ async fn s44_who_begins_too_often_is_told_to_wait() {
     let frame = Some(Frame::Subscribe(SubscribeRequest::default()));
     frames.send(ConnectRequest { request_id: String::new(), frame }).await.unwrap();
     let mut line = ada.messages(&world).connect(ReceiverStream::new(asked)).await.unwrap().into_inner();
-    let refused = Refusal::from(line.message().await.expect_err("not refused"));
-    assert_eq!(refused.is(), (Code::ResourceExhausted, "RATE_LIMITED"));
+    assert_eq!(refusal(line.message().await).is(), (Code::ResourceExhausted, "RATE_LIMITED"));
     Listener::of(&world, &bob).await;
 }
 
@@ -154,12 +195,17 @@ async fn g4_who_is_ahead_of_the_database_begins_anew() {
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let id = group(&world, &ada, &[&bob]).await;
     say(&world, &bob, &id, "one").await;
-    // As after an older state was brought back.
-    let mut hers = Listener::with(&world, &ada, positions(&[(&id, 7)])).await;
-    let place = |wanted: fn(&Event) -> bool| hers.heard.iter().position(wanted);
-    let gone = place(|event| matches!(event, Event::Gone(_))).expect("what she has goes");
-    let told = place(|event| matches!(event, Event::Conversation(_))).expect("the conversation");
-    assert!(gone < told, "{:?}", hers.heard);
+    // As after an older state was brought back, or as nobody ever was.
+    let mut listeners = Vec::new();
+    for ahead in [i64::MAX, 2, 7] {
+        let hers = Listener::with(&world, &ada, positions(&[(&id, ahead)])).await;
+        let place = |wanted: fn(&Event) -> bool| hers.heard.iter().position(wanted);
+        let gone = place(|event| matches!(event, Event::Gone(_))).expect("what she has goes");
+        let told = place(|event| matches!(event, Event::Conversation(_))).expect("the conversation");
+        assert!(gone < told, "{:?}", hers.heard);
+        listeners.push(hers);
+    }
+    let mut hers = listeners.pop().unwrap();
     assert_eq!(hers.conversation(&id).await.last_change, 1);
     for body in ["two", "three"] {
         say(&world, &bob, &id, body).await;

@@ -6,7 +6,7 @@ use quartet_proto::messaging::v1::subscribe_response::Event;
 use super::contact::call;
 use super::listener::Listener;
 use super::meet::{direct, get, group, known, named, said, start, starting};
-use super::participant::{add, leave};
+use super::participant::{add, leave, remove};
 use super::talk::{say, send, text};
 use crate::harness::prelude::*;
 use crate::harness::rounds;
@@ -15,7 +15,7 @@ use crate::identity::erasure::{completed, delete, removed};
 const UNREACHABLE: (Code, &str) = (Code::FailedPrecondition, "PERSON_UNREACHABLE");
 const BLOCKED: (Code, &str) = (Code::FailedPrecondition, "ACCOUNT_BLOCKED");
 
-async fn block(world: &World, person: &Person, other: &Person) -> Result<(), Refusal> {
+pub async fn block(world: &World, person: &Person, other: &Person) -> Result<(), Refusal> {
     let asked = BlockAccountRequest { account_id: other.account_id.clone() };
     person.conversations(world).block_account(asked).await.map(drop).map_err(Refusal::from)
 }
@@ -95,6 +95,24 @@ async fn g1_s34_who_is_blocked_neither_begins_nor_writes_nor_adds() {
     say(&world, &ada, &id, "Well").await;
     assert_eq!(add(&world, &bob, &place, &[&ada]).await.unwrap().1, 1);
     assert_eq!(start_with(&world, &bob, &ada).await.unwrap().conversation_id, id);
+}
+
+#[tokio::test]
+async fn g11_who_takes_part_already_keeps_nobody_out_by_a_block() {
+    let world = World::shared().await;
+    let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
+    let dan = world.sign_up("dan").await;
+    known(&world, &eve, &ada).await;
+    known(&world, &dan, &ada).await;
+    let id = group(&world, &ada, "Holiday", &[&bob]).await.conversation_id;
+    block(&world, &bob, &ada).await.unwrap();
+    assert_eq!(add(&world, &ada, &id, &[&bob, &eve]).await.unwrap().1, 1, "he has blocked her, and stays as he is");
+    block(&world, &ada, &eve).await.unwrap();
+    assert_eq!(add(&world, &ada, &id, &[&eve, &dan]).await.unwrap().1, 1, "so does whom she has blocked");
+    assert_eq!(get(&world, &bob, &id).await.unwrap().participant_count, 4);
+    leave(&world, &dan, &id).await.unwrap();
+    remove(&world, &ada, &id, &eve).await.unwrap();
+    assert_eq!(add(&world, &ada, &id, &[&bob, &eve]).await.unwrap_err().is(), BLOCKED, "who has gone is somebody new");
 }
 
 #[tokio::test]
@@ -255,6 +273,38 @@ async fn g4_s32_presence_is_told_where_both_have_written_and_none_has_blocked_th
     unblock(&world, &ada, &bob).await.unwrap();
     presence(&mut hers, &bob, true).await;
     presence(&mut his, &ada, true).await;
+}
+
+#[tokio::test]
+async fn g4_who_blocks_again_whom_they_have_blocked_is_told_nothing_of_it_and_nobody_else_is() {
+    let world = World::shared().await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = direct(&world, &ada, &bob).await.conversation_id;
+    let both = group(&world, &ada, "Both", &[&bob]).await.conversation_id;
+    let (mut hers, mut his) = (Listener::of(&world, &ada).await, Listener::of(&world, &bob).await);
+    for blocks in [true, false] {
+        let say_so = async || match blocks {
+            true => block(&world, &ada, &bob).await.unwrap(),
+            false => unblock(&world, &ada, &bob).await.unwrap(),
+        };
+        say_so().await;
+        let is_told = |event: &Event| match event {
+            Event::Conversation(told) => (told.conversation_id == id && told.blocked == blocks).then_some(()),
+            _ => None,
+        };
+        hers.until("it is so", is_told).await;
+        let before = (hers.heard.len(), his.heard.len());
+        for _ in 0..20 {
+            say_so().await;
+        }
+        let fence = say(&world, &ada, &both, &format!("fence {blocks}")).await.body;
+        hers.message(&fence).await;
+        his.message(&fence).await;
+        // Of the first time both may hear once or twice more: by what tells and by what compares.
+        let told = |event: &&Event| matches!(event, Event::Conversation(told) if told.conversation_id == id);
+        let heard = hers.heard[before.0..].iter().chain(&his.heard[before.1..]);
+        assert!(heard.filter(told).count() < 8, "{:?} {:?}", hers.heard, his.heard);
+    }
 }
 
 #[tokio::test]

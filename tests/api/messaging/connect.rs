@@ -9,10 +9,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::begin::deaf;
+use super::ended::refused_everywhere;
 use super::listener::Listener;
 use super::talk::{direct, newest, say, text};
 use crate::harness::prelude::*;
-use crate::harness::{Clients, channel};
 
 /// How long something may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -171,14 +171,7 @@ async fn s15_a_line_ends_with_its_session_though_nobody_reads_its_answers() {
     his.message("before").await;
 
     ada.sessions(&world).sign_out(SignOutRequest {}).await.unwrap();
-    // Every instance knows of it.
-    for at in world.direct("messaging").into_iter().chain([world.gateway()]) {
-        let clients = Clients::new(channel(at), Some(&ada.access_token));
-        eventually("it is refused", async || {
-            clients.conversations().list_conversations(ListConversationsRequest::default()).await.err()
-        })
-        .await;
-    }
+    refused_everywhere(&world, &ada).await;
     for _ in 0..20 {
         say_there(Frame::Send(text(&id, "behind the end"))).await.ok();
     }

@@ -1,7 +1,9 @@
 //! S-49, S-09: nobody is brought into conversations without end, and nobody tries out whose addresses there are.
 
+use super::block::block;
 use super::meet::{addressed, direct, get, group, known, named, say, start, starting};
 use super::participant::{add, leave, participants, remove};
+use crate::harness::PATIENT;
 use crate::harness::prelude::*;
 
 const LIMITED: (Code, &str) = (Code::ResourceExhausted, "RATE_LIMITED");
@@ -32,7 +34,7 @@ async fn g11_who_has_left_a_group_is_not_added_again_for_a_week() {
 
 #[tokio::test]
 async fn g1_s49_strangers_bring_nobody_into_conversations_without_end() {
-    let world = World::with(&["--messaging-strangers-per-hour", "8"]).await;
+    let world = World::with(&["--messaging-strangers-per-hour", "8", PATIENT[0], PATIENT[1]]).await;
     let ada = world.sign_up("ada").await;
     let (eve, bob) = (world.sign_up("eve").await, world.sign_up("bob").await);
     let more = [world.sign_up("dan").await, world.sign_up("joe").await];
@@ -58,7 +60,10 @@ async fn g1_s49_strangers_bring_nobody_into_conversations_without_end() {
         one(stranger).await.unwrap();
         one(stranger).await.unwrap();
     }
+    one(&last).await.unwrap();
     assert_eq!(one(&last).await.unwrap_err().is(), LIMITED, "she has had enough for now");
+    let teacher = world.sign_up("ann").await;
+    assert_eq!(direct(&world, &teacher, &ada).await.participant_count, 2, "and can be written to all the same");
     say(&world, &ada, &two, "Hello").await;
     for _ in 0..3 {
         one(&eve).await.expect("she has written to her");
@@ -67,8 +72,69 @@ async fn g1_s49_strangers_bring_nobody_into_conversations_without_end() {
 }
 
 #[tokio::test]
+async fn g1_s49_a_group_that_is_asked_for_again_counts_nothing_and_reaches_nobody_anew() {
+    let world = World::with(&["--messaging-strangers-per-hour", "8", PATIENT[0], PATIENT[1]]).await;
+    let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
+    known(&world, &bob, &eve).await;
+    let keyed = |key: &str, name: &str| StartConversationRequest {
+        idempotency_key: key.to_owned(),
+        ..starting(ConversationKind::Group, name, vec![named(&bob)])
+    };
+    let made = start(&world, &ada, keyed("once", "Holiday")).await.unwrap().conversation_id;
+    for _ in 0..5 {
+        let again = start(&world, &ada, keyed("once", "Holiday")).await.map_err(Refusal::from).unwrap();
+        assert_eq!(again.conversation_id, made);
+    }
+    start(&world, &ada, keyed("twice", "Holiday")).await.expect("the first was counted once");
+    let another = refusal(start(&world, &ada, keyed("another", "Holiday")).await);
+    assert_eq!(another.is(), LIMITED, "a quarter is for the same one");
+    block(&world, &bob, &ada).await.unwrap();
+    let again = start(&world, &ada, keyed("once", "Holiday")).await.map_err(Refusal::from).unwrap();
+    assert_eq!(again.conversation_id, made, "whoever accepts nothing from her since");
+    let refused = refusal(start(&world, &ada, keyed("once", "Summer")).await);
+    assert_eq!(refused.fields, ["idempotency_key"], "something else is something else");
+}
+
+#[tokio::test]
+async fn s09_s49_who_names_more_than_may_be_nobodys_is_told_of_none_from_then_on() {
+    let world = World::with(&["--messaging-misses-per-hour", "3", PATIENT[0], PATIENT[1]]).await;
+    let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
+    for person in [&ada, &eve] {
+        known(&world, &bob, person).await;
+    }
+    let group_of = |people| starting(ConversationKind::Group, "", people);
+    let misses = |count: usize| (0..count).map(|number| addressed(&format!("nobody{number}@example.com"))).collect();
+    // What was there takes no place, however many are named at once.
+    start(&world, &ada, group_of(vec![addressed(&bob.email); 7])).await.expect("all of them are somebody's");
+    assert_eq!(refusal(start(&world, &ada, group_of(misses(1))).await).reason, "PERSON_NOT_FOUND");
+    let both = vec![addressed(&bob.email), addressed("nobody@example.com")];
+    let refused = refusal(start(&world, &ada, group_of(both)).await);
+    assert_eq!(
+        (refused.reason.as_str(), refused.metadata["persons"].as_str()),
+        ("PERSON_NOT_FOUND", "nobody@example.com")
+    );
+    // More than are left: that they are refused says whose they are not, so it takes what there is.
+    for (person, count) in [(&ada, 2), (&eve, 4)] {
+        let refused = refusal(start(&world, person, group_of(misses(count))).await);
+        assert_eq!(refused.is(), LIMITED);
+        assert!(!refused.message.contains("nobody") && !refused.metadata.contains_key("persons"), "{refused:?}");
+        for address in [&bob.email, "nobody@example.com"] {
+            let asked = starting(ConversationKind::Direct, "", vec![addressed(address)]);
+            let refused = refusal(start(&world, person, asked).await);
+            assert_eq!(refused.is(), LIMITED, "nothing is left");
+        }
+    }
+    start(&world, &eve, group_of(vec![named(&bob)])).await.expect("ids are no addresses");
+    // A place comes back in time.
+    world.move_clock(Duration::from_secs(21 * 60)).await;
+    let eve = world.sign_in(&eve.email, &eve.password).await;
+    start(&world, &eve, group_of(vec![addressed(&bob.email)])).await.expect("one is left again");
+}
+
+#[tokio::test]
 async fn s09_s49_addresses_are_not_tried_out() {
-    let world = World::with(&["--messaging-misses-per-hour", "3", "--messaging-named-per-minute", "1"]).await;
+    let flags = ["--messaging-misses-per-hour", "3", "--messaging-named-per-minute", "1", PATIENT[0], PATIENT[1]];
+    let world = World::with(&flags).await;
     let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
     known(&world, &ada, &eve).await;
     known(&world, &bob, &eve).await;

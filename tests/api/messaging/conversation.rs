@@ -172,7 +172,12 @@ async fn g11_a_group_is_renamed_by_any_participant_and_a_direct_conversation_is_
     let same = rename(&ada, &made.conversation_id, "Summer", "").await.unwrap();
     assert_eq!((same.last_change, same.etag), (1, renamed.etag), "nothing has changed");
     assert_eq!(rename(&ada, &made.conversation_id, "", "").await.unwrap().name, "");
-    assert_eq!(refusal(rename(&ada, &made.conversation_id, &"x".repeat(101), "").await).fields, ["conversation.name"]);
+    for wrong in ["x".repeat(101), "Bank\n".repeat(2), "Bank \u{202e}fo".to_owned(), "\u{2066}Bank".to_owned()] {
+        let refused = refusal(rename(&ada, &made.conversation_id, &wrong, "").await);
+        assert_eq!((refused.code, refused.fields), (Code::InvalidArgument, vec!["conversation.name".to_owned()]));
+        let asked = starting(ConversationKind::Group, &wrong, vec![named(&bob)]);
+        assert_eq!(refusal(start(&world, &ada, asked).await).fields, ["name"]);
+    }
     let two = direct(&world, &ada, &bob).await.conversation_id;
     let refused = refusal(rename(&ada, &two, "Us", "").await);
     assert_eq!(refused.is(), (Code::FailedPrecondition, "CONVERSATION_IS_DIRECT"));

@@ -2,6 +2,7 @@
 
 use super::talk::{self, direct, get, group, named, newest, say};
 use crate::harness::prelude::*;
+use crate::harness::{bytes, left_out, told_amid};
 
 fn change(message: &Message, body: &str) -> EditMessageRequest {
     EditMessageRequest {
@@ -111,6 +112,37 @@ async fn g5_of_a_deleted_message_nothing_is_left_but_its_place() {
     // Sent again, it stays deleted.
     assert!(talk::send(&world, &ada, asked).await.unwrap().deleted);
     assert_eq!(say(&world, &bob, &id, "Third").await.seq, 3);
+}
+
+#[tokio::test]
+async fn s34_who_is_removed_while_they_ask_is_told_no_text_from_behind_that() {
+    let world = World::own().await;
+    let Some(fleet) = world.fleet() else { return left_out("nothing can be put between two reads of SQLite") };
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = group(&world, &ada, &[&bob]).await;
+    let sent = say(&world, &ada, &id, "Helo").await;
+    edit(&world, &ada, change(&sent, "Hello")).await.unwrap();
+    let remove = format!(
+        "delete from member where conversation_id = {conversation} and account_id = {bob};
+        insert into edit (conversation_id, seq, version, body, replace_time)
+            values ({conversation}, {seq}, 99, 'Behind it', localtimestamp);",
+        conversation = bytes(&id),
+        bob = bytes(&bob.account_id),
+        seq = sent.seq,
+    );
+    let ask = async || {
+        let asked = ListEditsRequest { conversation_id: id.clone(), seq: sent.seq };
+        bob.messages(&world).list_edits(asked).await
+    };
+    for told in told_amid(&fleet.grounds, "messaging", "edit", &remove, ask).await {
+        match told {
+            Ok(told) => assert!(told.into_inner().edits.into_iter().map(|edit| edit.body).eq(["Helo"])),
+            Err(refused) => assert_eq!(refused.reason, "CONVERSATION_NOT_FOUND"),
+        }
+    }
+    assert_eq!(edits(&world, &ada, &sent).await, ["Helo", "Behind it"]);
+    let asked = ListEditsRequest { conversation_id: id.clone(), seq: sent.seq };
+    assert_eq!(refusal(bob.messages(&world).list_edits(asked).await).reason, "CONVERSATION_NOT_FOUND");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tonic::Streaming;
 use super::listener::Listener;
 use super::talk::{direct, newest, say, send, text};
 use crate::harness::prelude::*;
-use crate::harness::promised;
+use crate::harness::{Clients, channel, promised, refused_at_last};
 use crate::identity::erasure::{copied, delete};
 
 /// What somebody listens by.
@@ -51,9 +51,21 @@ impl Streams {
     }
 }
 
+/// Waits until whichever instance is asked knows that a token counts no more.
+pub async fn refused_everywhere(world: &World, person: &Person) {
+    for at in world.direct("messaging").into_iter().chain([world.gateway()]) {
+        let clients = Clients::new(channel(at), Some(&person.access_token));
+        let mut conversations = clients.conversations();
+        let refused =
+            refused_at_last(async || conversations.list_conversations(ListConversationsRequest::default()).await);
+        assert_eq!(refused.await.code, Code::Unauthenticated);
+    }
+}
+
 /// Both streams end as they should, and nothing else that the token opened is open.
 async fn is_out(world: &World, person: &Person, streams: Streams, id: &str) {
     let ends = timeout(promised(Duration::from_secs(5)), streams.ends()).await.expect("a stream goes on");
+    refused_everywhere(world, person).await;
     let subscribed = person.events(world).subscribe(SubscribeRequest::default()).await;
     let sent = send(world, person, text(id, "Still here")).await;
     for refused in ends.into_iter().chain([refusal(subscribed), refusal(sent)]) {
@@ -94,7 +106,7 @@ async fn s15_who_is_suspended_hears_nothing_more_and_reads_it_when_they_are_back
 async fn s15_who_is_deleted_hears_nothing_more() {
     let world = World::own().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
-    copied(&world, &ada).await;
+    copied(&world).await;
     let id = direct(&world, &ada, &bob).await;
     let streams = Streams::open(&world, &ada).await;
     delete(&world, &ada).await;

@@ -23,7 +23,7 @@ async fn i16_what_an_erased_account_has_said_is_gone_and_its_numbers_stay() {
     let world = World::own().await;
     let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
     call(&world, &ada, "Ada", "Byron").await;
-    copied(&world, &ada).await;
+    copied(&world).await;
     known(&world, &eve, &bob).await;
     let two = direct(&world, &ada, &bob).await.conversation_id;
     let id = group(&world, &ada, "Holiday", &[&bob, &eve]).await.conversation_id;

@@ -22,7 +22,7 @@ impl Left {
     async fn behind() -> Left {
         let world = World::own().await;
         let (ada, bob, eve) = (world.sign_up("ada").await, world.sign_up("bob").await, world.sign_up("eve").await);
-        copied(&world, &ada).await;
+        copied(&world).await;
         known(&world, &eve, &bob).await;
         let id = direct(&world, &bob, &ada).await.conversation_id;
         say(&world, &ada, &id, "hers").await;
@@ -106,11 +106,9 @@ async fn g2_g5_g6_where_the_other_is_gone_all_is_read_and_put_in_order_as_before
     assert_eq!((marked.read_seq, marked.unread_count), (3, 0));
     let asked = MarkDeliveredRequest { conversation_id: id.clone(), up_to_seq: 0 };
     bob.receipts(world).mark_delivered(asked).await.unwrap();
-    let listener = Listener::of(world, bob).await;
     let asked = SetTypingRequest { conversation_id: id.clone(), typing: true };
     bob.events(world).set_typing(asked).await.expect("nobody hears it");
-    let asked = SetFocusRequest { stream_id: listener.stream_id.clone(), conversation_id: id.clone() };
-    bob.events(world).set_focus(asked).await.unwrap();
+    Listener::looking(world, bob, id).await;
 
     let mut conversations = bob.conversations(world);
     let asked = SetFavoriteRequest { conversation_id: id.clone(), favorite: true };

@@ -61,7 +61,9 @@ async fn f01_messaging_is_killed_again_and_again_and_what_it_answered_is_there_o
     let mut there = Vec::new();
     let mut asked = ListMessagesRequest { conversation_id: id.clone(), page_size: 100, ..Default::default() };
     loop {
-        let page = senders[0].messages().list_messages(asked.clone()).await.expect("no list").into_inner();
+        // The gateway may not have seen yet that the process before has ended.
+        let list = async || senders[0].messages().list_messages(asked.clone()).await;
+        let page = patiently("listed", list).await.expect("no list").into_inner();
         there.extend(page.messages.into_iter().map(|message| (message.seq, message.message_id)));
         if !page.has_more {
             break;

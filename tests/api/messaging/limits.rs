@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 
+use super::listener::Listener;
 use super::meet::{direct, get, group, known, named, start, starting};
 use super::participant::{add, leave};
 use super::rows;
@@ -97,6 +98,27 @@ async fn g3_s49_a_message_has_so_many_files_and_mentions_and_no_more() {
 }
 
 #[tokio::test]
+async fn s49_who_looks_around_without_end_is_held_back_alone() {
+    let world = World::shared().await;
+    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
+    let id = direct(&world, &ada, &bob).await.conversation_id;
+    let look = async || {
+        let asked = SetFocusRequest { stream_id: id.clone(), conversation_id: id.clone() };
+        ada.events(&world).set_focus(asked).await.map(drop).map_err(Refusal::from)
+    };
+    let _hers = Listener::looking(&world, &ada, &id).await;
+    // It is the same whether there is such a stream.
+    let held = eventually("it is enough", async || {
+        let all = join_all((0..40).map(|_| look())).await;
+        all.into_iter().filter_map(Result::err).find(|refused| refused.code == Code::ResourceExhausted)
+    })
+    .await;
+    assert_eq!(held.reason, "RATE_LIMITED");
+    // The neighbour has looked at nothing.
+    Listener::looking(&world, &bob, &id).await;
+}
+
+#[tokio::test]
 async fn s49_who_types_without_end_is_held_back_alone() {
     let world = World::shared().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
@@ -104,7 +126,8 @@ async fn s49_who_types_without_end_is_held_back_alone() {
     let typing = || SetTypingRequest { conversation_id: id.clone(), typing: true };
     let held = eventually("it is enough", async || {
         let all = join_all((0..40).map(async |_| ada.events(&world).set_typing(typing()).await)).await;
-        all.into_iter().find_map(Result::err).map(Refusal::from)
+        let mut refused = all.into_iter().filter_map(Result::err).map(Refusal::from);
+        refused.find(|refused| refused.code == Code::ResourceExhausted)
     })
     .await;
     assert_eq!(held.is(), (Code::ResourceExhausted, "RATE_LIMITED"));

@@ -6,7 +6,8 @@ use tonic::transport::Channel;
 use quartet_proto::messaging::v1::subscribe_response::Event;
 
 use super::listener::{Listener, positions};
-use super::talk::{direct, group, say, send, text};
+use super::talk::{direct, group, named, say, send, text};
+use super::twelve::{twelve, unseen};
 use crate::harness::prelude::*;
 use crate::harness::{Clients, channel};
 
@@ -63,8 +64,12 @@ async fn f06_everything_still_arrives_while_redis_is_away_hung_or_emptied() {
     let id = direct(&world, &ada, &bob).await;
     let instances = instances(&world);
     let one = at(&instances, 0, &bob);
-    let mut hers = listening(&at(&instances, 1, &ada), SubscribeRequest::default()).await;
-    let send = async |body: &str| one.messages().send_message(text(&id, body)).await.expect("not sent");
+    let other = at(&instances, 1, &ada);
+    let mut hers = Listener::going_on(&other, &ada, &id).await;
+    let send = async |body: &str| {
+        let asked = text(&id, body);
+        patiently(body, async || one.messages().send_message(asked.clone()).await).await.expect("not sent")
+    };
     send("with").await;
     hers.message("with").await;
     let Some(fleet) = world.fleet() else { return };
@@ -75,13 +80,17 @@ async fn f06_everything_still_arrives_while_redis_is_away_hung_or_emptied() {
     hers.message("without").await;
     // Receipts, too, and what one does for oneself, and new conversations.
     let read = MarkReadRequest { conversation_id: id.clone(), up_to_seq: sent.seq };
-    at(&instances, 0, &ada).receipts().mark_read(read).await.unwrap();
+    let hers_too = at(&instances, 0, &ada);
+    patiently("read", async || hers_too.receipts().mark_read(read.clone()).await).await.unwrap();
     hers.receipt(&ada, sent.seq, sent.seq).await;
     let favorite = SetFavoriteRequest { conversation_id: id.clone(), favorite: true };
-    at(&instances, 0, &ada).conversations().set_favorite(favorite).await.unwrap();
+    patiently("set", async || hers_too.conversations().set_favorite(favorite.clone()).await).await.unwrap();
     hers.until("a favourite", |event| matches!(event, Event::Conversation(told) if told.favorite).then_some(())).await;
-    let other = super::talk::group(&world, &bob, &[&ada]).await;
-    hers.conversation(&other).await;
+    let kind = ConversationKind::Group.into();
+    let asked =
+        StartConversationRequest { kind, participants: vec![named(&ada)], name: "Group".into(), ..Default::default() };
+    let begun = patiently("begun", async || one.conversations().start_conversation(asked.clone()).await).await;
+    hers.conversation(&begun.unwrap().into_inner().conversation.unwrap().conversation_id).await;
     send("still without").await;
     hers.message("still without").await;
 
@@ -100,6 +109,62 @@ async fn f06_everything_still_arrives_while_redis_is_away_hung_or_emptied() {
     let texts = ["with", "without", "still without", "back", "emptied", "hung", "thawed"];
     assert_eq!(hers.texts(&id), texts);
     hers.check_receipts();
+}
+
+#[tokio::test]
+async fn f06_receipts_of_all_and_roles_arrive_while_redis_is_away() {
+    let world = World::own().await;
+    let (people, id) = twelve(&world).await;
+    let (ada, unseen) = (&people[0], unseen(&world, &people, &id).await);
+    let sent = say(&world, ada, &id, "one").await;
+    if let Some(fleet) = world.fleet() {
+        fleet.grounds.redis.stop();
+    }
+    let instances = instances(&world);
+    let other = at(&instances, 1, ada);
+    let mut hers = Listener::going_on(&other, ada, &id).await;
+    // Of nobody was anything read there before this.
+    for reader in &unseen {
+        let read = MarkReadRequest { conversation_id: id.clone(), up_to_seq: sent.seq };
+        let theirs = at(&instances, 0, reader);
+        patiently("read", async || theirs.receipts().mark_read(read.clone()).await).await.unwrap();
+    }
+    for _ in &unseen {
+        hers.until("a receipt", |event| matches!(event, Event::Receipt(told) if told.read_seq == 1).then_some(()))
+            .await;
+    }
+    hers.check_receipts();
+    let other = at(&instances, 1, unseen[0]);
+    let mut theirs = Listener::going_on(&other, unseen[0], &id).await;
+    let (conversation_id, account_id) = (id.clone(), unseen[0].account_id.clone());
+    let role = ParticipantRole::Owner.into();
+    let asked = SetParticipantRoleRequest { conversation_id, account_id, role };
+    let hers = at(&instances, 0, ada);
+    patiently("set", async || hers.participants().set_participant_role(asked.clone()).await).await.unwrap();
+    let owns = |event: &Event| matches!(event, Event::Conversation(told) if told.role() == ParticipantRole::Owner);
+    theirs.until("the role", |event| owns(event).then_some(())).await;
+}
+
+#[tokio::test]
+async fn s44_nothing_is_kept_of_a_stream_of_which_only_its_client_speaks() {
+    let world = World::own().await;
+    let Some(fleet) = world.fleet() else { return };
+    let ada = world.sign_up("ada").await;
+    let look = async |clients: Clients| {
+        let asked = SetFocusRequest { stream_id: ada.account_id.clone(), conversation_id: String::new() };
+        clients.events().set_focus(asked).await
+    };
+    let instances = instances(&world);
+    let refused = refused_at_last(async || look(at(&instances, 0, &ada)).await).await;
+    assert_eq!(refused.reason, "STREAM_NOT_FOUND");
+    // Commands are answered, and news are not heard: by then nobody knows which streams there are.
+    let redis = &fleet.grounds.redis;
+    redis.command("ACL SETUSER default resetchannels").await.unwrap();
+    for number in 0..instances.len() {
+        eventually("it can't be known", async || look(at(&instances, number, &ada)).await.ok()).await;
+    }
+    let kept = redis.command("KEYS *messaging:streams:*").await.unwrap();
+    assert!(!kept.contains("messaging:streams:"), "{kept}");
 }
 
 #[tokio::test]

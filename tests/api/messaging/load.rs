@@ -23,10 +23,10 @@ pub async fn carriers(world: &World) -> Vec<Carrier> {
 }
 
 impl Carrier {
-    /// What it holds in memory, in MiB.
+    /// What it holds in memory of its own, in MiB: without the parts of its program that were read so far.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(self.place.join("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
     }
 

@@ -1,6 +1,7 @@
 //! G3, G14: messages are sent, numbered, stored once, and what breaks a rule is refused.
 
 use super::talk::{self, direct, get, group, named, newest, say, send, text};
+use crate::harness::PATIENT;
 use crate::harness::prelude::*;
 
 #[tokio::test]
@@ -66,6 +67,15 @@ async fn g3_what_breaks_a_rule_is_told_all_at_once() {
         let refused = refusal(send(&world, &ada, text(&id, &body)).await);
         assert_eq!((refused.code, refused.fields), (Code::InvalidArgument, vec!["body".to_owned()]));
     }
+    // It would read as a picture.
+    let turned = Attachment {
+        source: Some(attachment::Source::Url("https://example.com/a".to_owned())),
+        name: "photo_\u{202e}gpj.exe".to_owned(),
+        ..Default::default()
+    };
+    let refused =
+        refusal(send(&world, &ada, SendMessageRequest { attachments: vec![turned], ..text(&id, "Look") }).await);
+    assert_eq!((refused.code, refused.fields), (Code::InvalidArgument, vec!["attachments[0].name".to_owned()]));
     say(&world, &ada, &id, &"x".repeat(16 * 1024)).await;
     assert_eq!(newest(&world, &bob, &id).await.len(), 1, "what is refused takes no number");
 }
@@ -174,7 +184,7 @@ async fn g5_who_comes_later_sees_what_is_written_from_then_on() {
 
 #[tokio::test]
 async fn s49_who_sends_too_much_waits_and_nobody_else_does() {
-    let world = World::with(&["--messaging-sends-per-minute", "5"]).await;
+    let world = World::with(&[&PATIENT[..], &["--messaging-sends-per-minute", "5"]].concat()).await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let id = direct(&world, &ada, &bob).await;
     let mut refused = None;

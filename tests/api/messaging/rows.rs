@@ -10,14 +10,16 @@ pub async fn run(world: &World, id: &str, statement: impl Fn(&str) -> String) {
     let id = id.replace('-', "");
     match world.fleet() {
         Some(fleet) => {
-            let database = fleet.grounds.identity_database.replace("identity", "messaging");
+            let database = fleet.grounds.database("messaging");
             fleet.grounds.postgres.run(&database, &statement(&format!("'\\x{id}'"))).await;
         }
         None => {
             let path = world.data().unwrap().join("messaging.db");
             let mut store = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-            store.batch_execute("pragma busy_timeout = 5000").unwrap();
-            store.batch_execute(&statement(&format!("x'{id}'"))).unwrap();
+            store.batch_execute("pragma busy_timeout = 30000").unwrap();
+            // One transaction, as with psql: each on its own would wait for the disk, and this waiting holds up the whole test.
+            let statement = statement(&format!("x'{id}'"));
+            store.batch_execute(&format!("begin immediate; {statement}; commit")).unwrap();
         }
     }
 }

@@ -15,6 +15,12 @@ async fn s44_those_who_never_read_hold_up_nobody_and_cost_little() {
     let people = [world.sign_up("ada").await, world.sign_up("eve").await, world.sign_up("dan").await];
     let bob = world.sign_up("bob").await;
     let id = group(&world, &bob, &[&people[0], &people[1], &people[2]]).await;
+    // What is there as soon as anybody listens is not theirs.
+    let other = group(&world, &bob, &[&people[0]]).await;
+    let mut first = Listener::of(&world, &people[0]).await;
+    send(&world, &bob, text(&other, "first")).await.expect("not sent");
+    first.message("first").await;
+    drop(first);
     let carriers = carriers(&world).await;
     let before: Vec<u64> = carriers.iter().map(|carrier| carrier.memory()).collect();
     let mut silent = Vec::new();

@@ -3,6 +3,7 @@
 use quartet_proto::messaging::v1::subscribe_response::Event;
 
 use super::listener::Listener;
+use super::live::types;
 use super::meet::known;
 use super::participant::{participants, remove};
 use super::talk::{direct, get, group, read, say};
@@ -77,11 +78,7 @@ async fn s32_i24_receipts_typing_and_counts_are_of_those_who_take_part() {
 
     // What happens there now, those who take part hear, and the others do not.
     let typing = SetTypingRequest { conversation_id: id.clone(), typing: true };
-    bob.events(&world).set_typing(typing).await.unwrap();
-    hers.until("typing", |event| {
-        matches!(event, Event::Typing(told) if told.account_id == bob.account_id).then_some(())
-    })
-    .await;
+    types(&world, &mut hers, &bob, &typing).await;
     read(&world, &bob, &id, 0).await;
     hers.receipt(&bob, 1, 1).await;
     let apart = direct(&world, &former, &stranger).await;

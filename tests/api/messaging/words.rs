@@ -19,7 +19,7 @@ async fn found(world: &World, person: &Person, word: &str) {
 async fn i16_g5_no_index_keeps_the_words_of_what_was_deleted() {
     let world = World::own().await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
-    copied(&world, &ada).await;
+    copied(&world).await;
     let id = direct(&world, &ada, &bob).await;
     // With first letters of their own, so that the index has each as a whole.
     let [deleted, edited, left, stays] =

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use diesel::{QueryDsl as _, TextExpressionMethods as _};
 use diesel_async::RunQueryDsl as _;
 use prost_types::FieldMask;
-use quartet_chassis::db::{Db, DbError, Migrations};
+use quartet_chassis::db::{ANSWER, Db, DbError, Migrations};
 use quartet_chassis::faults::Faults;
 use quartet_chassis::on;
 use quartet_proto::identity::v1::profile_service_client::ProfileServiceClient;
@@ -115,7 +115,7 @@ fn import(embedded: &Embedded) -> anyhow::Result<()> {
 /// Changes names at the rate for `span`; answers the lags of all changes, and how many there were.
 async fn lags(embedded: &Embedded, copy: &str, span: Duration) -> anyhow::Result<(Vec<Duration>, usize)> {
     let none = || diesel_migrations::EmbeddedMigrations::new(&[]);
-    let copy = Db::open(copy, Migrations { postgres: none, sqlite: none }, Faults::default()).await?;
+    let copy = Db::open(copy, Migrations { postgres: none, sqlite: none }, Faults::default(), ANSWER).await?;
     let told: Arc<Vec<std::sync::Mutex<Told>>> = Arc::new((0..ACCOUNTS).map(|_| Default::default()).collect());
     let mut writers = JoinSet::new();
     let channel = installation::channel(embedded.address()).await?;

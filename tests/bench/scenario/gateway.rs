@@ -27,6 +27,7 @@ struct Stage {
     identity: Server,
     catalogue: Server,
     media: Server,
+    messaging: Server,
     /// In front of identity and catalogue.
     gateway: Server,
     /// In front of the echo, which stands in for the catalogue.
@@ -67,10 +68,14 @@ impl Stage {
         let files = ["--media-database-url", &database("media"), "--media-directory", &format!("{data}/media")];
         let media = role(&[&["media", "--identity-address", &at], &files[..]].concat())?;
         let at_media = media.listen.to_string();
+        let of_messaging = database("messaging");
+        let beside = ["--identity-address", &at, "--media-address", &at_media];
+        let messaging = role(&[&["messaging", "--messaging-database-url", &of_messaging], &beside[..]].concat())?;
+        let at_messaging = messaging.listen.to_string();
         let gateway = |catalogue: SocketAddr| {
             let catalogue = catalogue.to_string();
-            let at = ["--identity-address", &at, "--catalogue-address", &catalogue, "--media-address", &at_media];
-            role(&[&["gateway"], &at[..]].concat())
+            let others = ["--catalogue-address", &catalogue, "--messaging-address", &at_messaging];
+            role(&[&["gateway"], &beside[..], &others[..]].concat())
         };
         let (gateway, gateway_of_echo) = (gateway(catalogue.listen)?, gateway(echo.listen)?);
         let nginx = Nginx::start(&[echo.listen, catalogue.listen, identity.listen])?;
@@ -89,6 +94,7 @@ impl Stage {
             identity,
             catalogue,
             media,
+            messaging,
             gateway,
             gateway_of_echo,
             nginx,
@@ -163,6 +169,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         ("identity", stage.identity.meter().memory()),
         ("catalogue", stage.catalogue.meter().memory()),
         ("media", stage.media.meter().memory()),
+        ("messaging", stage.messaging.meter().memory()),
         ("everything in one process", stage.embedded.server.meter().memory()),
     ];
     report.goal(

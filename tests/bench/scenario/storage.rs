@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quartet_chassis::db::{Conn, Db, DbError, Migrations};
+use quartet_chassis::db::{ANSWER, Conn, Db, DbError, Migrations};
 use quartet_chassis::faults::Faults;
 use quartet_chassis::on;
 
@@ -74,7 +74,7 @@ async fn prepared(url: &str) -> anyhow::Result<Db> {
     fn none() -> diesel_migrations::EmbeddedMigrations {
         diesel_migrations::EmbeddedMigrations::new(&[])
     }
-    let db = Db::open(url, Migrations { postgres: none, sqlite: none }, Faults::default()).await?;
+    let db = Db::open(url, Migrations { postgres: none, sqlite: none }, Faults::default(), ANSWER).await?;
     let made: Result<(), DbError> = db
         .transaction(async |conn| {
             for table in TABLES {

@@ -54,9 +54,7 @@ pub fn new(given: &v1::Term, store: &Store) -> Result<(Term, String), Error> {
 /// Reads a term that is to be renamed.
 pub fn changed(given: &v1::Term, paths: &[String]) -> Result<(Term, String), Error> {
     let mut fields = Fields::default();
-    if paths.is_empty() || paths.iter().any(|path| path != "name" && path != "*") {
-        fields.refuse("update_mask", "must name only `name` or `*`, and not nothing");
-    }
+    fields.check_name_mask(paths);
     refuse_servers(given, &mut fields);
     let kind = fields.take("term.kind", kind(given.kind));
     let name = fields.take("term.name", movie::name(&given.name));

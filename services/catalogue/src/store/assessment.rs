@@ -75,15 +75,19 @@ impl Store {
         before: Option<i32>,
         size: i64,
     ) -> Result<Vec<AssessmentRow>, Error> {
-        let conn = &mut self.db.read().await?;
-        readable_work(conn, block, student, asker).await?;
-        let page = assessment::table
-            .filter(assessment::block_id.eq(block))
-            .filter(assessment::student_id.eq(student))
-            .filter(assessment::number.lt(before.unwrap_or(i32::MAX)))
-            .order(assessment::number.desc())
-            .limit(size + 1);
-        Ok(on!(conn, |db| page.select(AssessmentRow::as_select()).load(db).await)?)
+        self.db
+            .snapshot(async |conn| {
+                readable_work(conn, block, student, asker).await?;
+                let page = assessment::table
+                    .filter(assessment::block_id.eq(block))
+                    .filter(assessment::student_id.eq(student))
+                    .filter(assessment::number.lt(before.unwrap_or(i32::MAX)))
+                    .order(assessment::number.desc())
+                    .limit(size + 1);
+                let rows: Vec<AssessmentRow> = on!(conn, |db| page.select(AssessmentRow::as_select()).load(db).await)?;
+                Ok::<_, Error>(rows)
+            })
+            .await
     }
 }
 

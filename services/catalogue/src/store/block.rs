@@ -105,10 +105,14 @@ impl BlockRow {
 impl Store {
     /// The block, and what the asker may do in its course; nothing for who does not see it.
     pub async fn block(&self, id: Id, asker: &Asker) -> Result<Option<(BlockRow, Right)>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let Some(row) = block_in(conn, id).await? else { return Ok(None) };
-        let right = right_in(conn, row.course_id, asker).await?.map_or(Right::None, |(_, right)| right);
-        Ok(visible(conn, &row, right).await?.then_some((row, right)))
+        self.db
+            .snapshot(async |conn| {
+                let Some(row) = block_in(conn, id).await? else { return Ok(None) };
+                let right = right_in(conn, row.course_id, asker).await?.map_or(Right::None, |(_, right)| right);
+                let visible = visible(conn, &row, right).await?;
+                Ok::<_, DbError>(visible.then_some((row, right)))
+            })
+            .await
     }
 
     pub async fn create_block(

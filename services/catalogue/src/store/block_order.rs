@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
@@ -36,27 +37,16 @@ pub struct BlockPage {
 impl Store {
     /// The blocks behind a place that the asker sees: as many as asked for, or fewer when they are long.
     pub async fn blocks(&self, section_id: Id, after: i32, size: i64, asker: &Asker) -> Result<BlockPage, Error> {
-        let missing = || Error::SectionNotFound(section_id.to_string());
-        let conn = &mut self.db.scan().await?;
-        let section = section_in(conn, section_id).await?.ok_or_else(missing)?;
-        let right = right_in(conn, section.course_id, asker).await?.map_or(Right::None, |(_, right)| right);
-        if !section.is_for(right) {
-            return Err(missing());
-        }
-        let states = listed_states(right.teaches());
-        let seen = content_block::section_id.eq(section_id).and(content_block::state.eq_any(states));
-        let seen = content_block::table.filter(seen.and(content_block::position.gt(after)));
-        let query = seen.order(content_block::position).limit(size + 1);
-        let words = octet_length(content_block::title) + octet_length(content_block::description);
-        let work = octet_length(content_block::content) + octet_length(content_block::quiz);
-        let query = query.select((content_block::id, words + work + octet_length(content_block::url)));
-        let lengths: Vec<(Id, i32)> = on!(conn, |db| query.load(db).await)?;
-        let mut ids: Vec<Id> = lengths.iter().map(|(id, _)| *id).collect();
-        let bytes = lengths.iter().map(|(_, length)| usize::try_from(*length).unwrap_or_default() + ROW);
-        ids.truncate(page::fitting(bytes).min(usize::try_from(size).unwrap_or_default()));
-        let query = content_block::table.filter(content_block::id.eq_any(&ids)).order(content_block::position);
-        let rows: Vec<BlockRow> = on!(conn, |db| query.select(BlockRow::as_select()).load(db).await)?;
-        Ok(BlockPage { rows, more: lengths.len() > ids.len(), right })
+        self.db
+            .long_snapshot(async |conn| {
+                let section = section_in(conn, section_id).await?.ok_or_else(|| not_found(section_id))?;
+                let right = right_in(conn, section.course_id, asker).await?.map_or(Right::None, |(_, right)| right);
+                if !section.is_for(right) {
+                    return Err(not_found(section_id));
+                }
+                Ok::<_, Error>(listed(conn, section_id, after, size, right).await?)
+            })
+            .await
     }
 
     /// Puts these blocks of the section's course into the section, in this order; all that are in it must be among them.
@@ -79,6 +69,28 @@ impl Store {
             })
             .await
     }
+}
+
+fn not_found(section_id: Id) -> Error {
+    Error::SectionNotFound(section_id.to_string())
+}
+
+/// Those that somebody with this right sees. How long they are is asked before any of them is read.
+async fn listed(conn: &mut Conn, section_id: Id, after: i32, size: i64, right: Right) -> Result<BlockPage, DbError> {
+    let states = listed_states(right.teaches());
+    let seen = content_block::section_id.eq(section_id).and(content_block::state.eq_any(states));
+    let seen = content_block::table.filter(seen.and(content_block::position.gt(after)));
+    let query = seen.order(content_block::position).limit(size + 1);
+    let words = octet_length(content_block::title) + octet_length(content_block::description);
+    let work = octet_length(content_block::content) + octet_length(content_block::quiz);
+    let query = query.select((content_block::id, words + work + octet_length(content_block::url)));
+    let lengths: Vec<(Id, i32)> = on!(conn, |db| query.load(db).await)?;
+    let mut ids: Vec<Id> = lengths.iter().map(|(id, _)| *id).collect();
+    let bytes = lengths.iter().map(|(_, length)| usize::try_from(*length).unwrap_or_default() + ROW);
+    ids.truncate(page::fitting(bytes).min(usize::try_from(size).unwrap_or_default()));
+    let query = content_block::table.filter(content_block::id.eq_any(&ids)).order(content_block::position);
+    let rows: Vec<BlockRow> = on!(conn, |db| query.select(BlockRow::as_select()).load(db).await)?;
+    Ok(BlockPage { rows, more: lengths.len() > ids.len(), right })
 }
 
 /// Says so when an order lacks a block of the section, names one twice, or one of no section of the course.

@@ -33,22 +33,29 @@ impl Class {
 }
 
 impl Store {
-    /// A part of a class, for a teacher: as many students as asked for, or fewer when there are many blocks.
+    /// A part of a class, for a teacher: as many students as asked for, or fewer when there are many blocks. At one moment: who is renamed
+    /// meanwhile stands where the name belongs that is shown.
     pub async fn class(&self, course: Id, asker: &Asker, list: &ClassList) -> Result<Class, Error> {
-        let conn = &mut self.db.scan().await?;
-        must_teach(right_in(conn, course, asker).await?, course)?;
-        Ok(part(conn, course, list).await?)
+        self.db
+            .long_snapshot(async |conn| {
+                must_teach(right_in(conn, course, asker).await?, course)?;
+                Ok::<_, Error>(part(conn, course, list).await?)
+            })
+            .await
     }
 
     /// The same, and how many students there are in all: those of the time when the first part was read.
     pub async fn counted_class(&self, course: Id, asker: &Asker, list: &ClassList) -> Result<(Class, i64), Error> {
-        let conn = &mut self.db.scan().await?;
-        must_teach(right_in(conn, course, asker).await?, course)?;
-        let total = match list.total {
-            Some(total) => total,
-            None => count(conn, course).await?,
-        };
-        Ok((part(conn, course, list).await?, total))
+        self.db
+            .long_snapshot(async |conn| {
+                must_teach(right_in(conn, course, asker).await?, course)?;
+                let total = match list.total {
+                    Some(total) => total,
+                    None => count(conn, course).await?,
+                };
+                Ok::<_, Error>((part(conn, course, list).await?, total))
+            })
+            .await
     }
 }
 

@@ -114,12 +114,13 @@ impl Store {
     }
 
     pub async fn course(&self, id: Id, asker: &Asker) -> Result<Option<CourseView>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let Some((row, right)) = right_in(conn, id, asker).await? else { return Ok(None) };
-        if !right.sees() {
-            return Ok(None);
-        }
-        Ok(views(conn, vec![row], asker).await?.pop())
+        self.db
+            .snapshot(async |conn| {
+                let found = right_in(conn, id, asker).await?;
+                let Some((row, _)) = found.filter(|(_, right)| right.sees()) else { return Ok(None) };
+                Ok::<_, DbError>(views(conn, vec![row], asker).await?.pop())
+            })
+            .await
     }
 
     pub async fn update_course(

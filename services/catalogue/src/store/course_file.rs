@@ -27,7 +27,7 @@ impl Store {
     /// A course for a teacher of it, as it is at one moment. Others go on changing it meanwhile.
     pub async fn whole_course(&self, id: Id, asker: &Asker) -> Result<WholeCourse, Error> {
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let course = must_teach(right_in(conn, id, asker).await?, id)?.as_given();
                 // Before any of it is read.
                 if length(conn, id).await? > SIZE {

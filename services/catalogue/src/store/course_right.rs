@@ -1,4 +1,4 @@
-//! What somebody may do in a course, asked of the tables, in the transaction that then does it.
+//! What somebody may do in a course, asked of the tables, in the transaction that then does it or the snapshot that then reads it.
 
 use diesel::prelude::*;
 use diesel::sql_types::Binary;
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::right::{Asker, Right, Ties};
 use crate::schema::{course, course_teacher, enrolment};
 
-/// The course and what the asker may do in it. For reading: it may change right after.
+/// The course and what the asker may do in it. It may change right after: who reads upon it does that in the same snapshot.
 pub async fn right_in(conn: &mut Conn, id: Id, asker: &Asker) -> Result<Option<(CourseRow, Right)>, DbError> {
     let there = course::table.find(id).filter(course::state.ne(DELETED));
     let row: Option<CourseRow> = on!(conn, |db| there.select(CourseRow::as_select()).first(db).await.optional())?;

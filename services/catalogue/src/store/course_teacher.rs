@@ -38,26 +38,15 @@ impl Store {
         size: i64,
         asker: &Asker,
     ) -> Result<Vec<TeacherRow>, Error> {
-        let conn = &mut self.db.read().await?;
-        let (course, right) = must_see(right_in(conn, course_id, asker).await?, course_id)?;
-        if !right.reads() {
-            return Err(Error::CourseRightMissing);
-        }
-        let mut rows = Vec::new();
-        if after.is_none() {
-            rows.push((course.owner_id, course.create_time));
-        }
-        rows.append(&mut co_teachers(conn, course_id, after, size + 1).await?);
-        rows.truncate(usize::try_from(size + 1).unwrap_or_default());
-        let ids: Vec<Id> = rows.iter().map(|(id, _)| *id).collect();
-        let mut accounts = people(conn, &ids).await?;
-        let teacher = |(account_id, create_time)| TeacherRow {
-            account_id,
-            create_time,
-            owner: account_id == course.owner_id,
-            account: accounts.remove(&account_id),
-        };
-        Ok(rows.into_iter().map(teacher).collect())
+        self.db
+            .snapshot(async |conn| {
+                let (course, right) = must_see(right_in(conn, course_id, asker).await?, course_id)?;
+                if !right.reads() {
+                    return Err(Error::CourseRightMissing);
+                }
+                Ok::<_, Error>(listed(conn, &course, after, size).await?)
+            })
+            .await
     }
 
     /// Makes somebody a co-teacher, who is no student from then on and needs no invitation. One of an address stays: that it went would
@@ -114,6 +103,30 @@ impl Store {
             })
             .await
     }
+}
+
+/// The owner first, where the list begins, and who they are.
+async fn listed(
+    conn: &mut Conn,
+    course: &CourseRow,
+    after: Option<(Time, Id)>,
+    size: i64,
+) -> Result<Vec<TeacherRow>, DbError> {
+    let mut rows = Vec::new();
+    if after.is_none() {
+        rows.push((course.owner_id, course.create_time));
+    }
+    rows.append(&mut co_teachers(conn, course.id, after, size + 1).await?);
+    rows.truncate(usize::try_from(size + 1).unwrap_or_default());
+    let ids: Vec<Id> = rows.iter().map(|(id, _)| *id).collect();
+    let mut accounts = people(conn, &ids).await?;
+    let teacher = |(account_id, create_time)| TeacherRow {
+        account_id,
+        create_time,
+        owner: account_id == course.owner_id,
+        account: accounts.remove(&account_id),
+    };
+    Ok(rows.into_iter().map(teacher).collect())
 }
 
 /// The co-teachers of a course, those who came first in front.

@@ -60,29 +60,38 @@ macro_rules! page {
         rows
     }};
 }
+
 impl Store {
     /// As many courses as asked for, and one more if there are more.
     pub async fn courses(&self, list: &CourseList, asker: &Asker) -> Result<Vec<CourseView>, DbError> {
-        let conn = &mut self.db.scan().await?;
-        let rows = match list.scope {
-            Scope::Published => {
-                let published = course::state.eq(PUBLISHED);
-                page!(conn, list, course::table.filter(published))
-            }
-            Scope::Teaching(account) => {
-                let taught = course_teacher::table.filter(course_teacher::account_id.eq(account));
-                let taught = course::id.eq_any(taught.select(course_teacher::course_id));
-                page!(conn, list, course::table.filter(course::owner_id.eq(account).or(taught)))
-            }
-            Scope::Taking(account) => {
-                let taken = enrolment::student_id.eq(account).and(enrolment::active.eq(true));
-                let taken = enrolment::table.filter(taken).select(enrolment::course_id);
-                let taken = course::id.eq_any(taken).and(course::state.ne("DRAFT"));
-                page!(conn, list, course::table.filter(taken))
-            }
-        };
-        views(conn, rows, asker).await
+        self.db
+            .long_snapshot(async |conn| {
+                let rows = listed(conn, list).await?;
+                views(conn, rows, asker).await
+            })
+            .await
     }
+}
+
+async fn listed(conn: &mut Conn, list: &CourseList) -> Result<Vec<CourseRow>, DbError> {
+    let rows = match list.scope {
+        Scope::Published => {
+            let published = course::state.eq(PUBLISHED);
+            page!(conn, list, course::table.filter(published))
+        }
+        Scope::Teaching(account) => {
+            let taught = course_teacher::table.filter(course_teacher::account_id.eq(account));
+            let taught = course::id.eq_any(taught.select(course_teacher::course_id));
+            page!(conn, list, course::table.filter(course::owner_id.eq(account).or(taught)))
+        }
+        Scope::Taking(account) => {
+            let taken = enrolment::student_id.eq(account).and(enrolment::active.eq(true));
+            let taken = enrolment::table.filter(taken).select(enrolment::course_id);
+            let taken = course::id.eq_any(taken).and(course::state.ne("DRAFT"));
+            page!(conn, list, course::table.filter(taken))
+        }
+    };
+    Ok(rows)
 }
 
 /// Adds to courses, which the asker sees, what is told of them.

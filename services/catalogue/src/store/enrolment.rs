@@ -119,16 +119,19 @@ impl Store {
 
     /// How far somebody is, for themselves or a teacher. Who has left has no progress of their own any more.
     pub async fn progress(&self, course: Id, student: Id, asker: &Asker) -> Result<(Student, Vec<Column>), Error> {
-        let conn = &mut self.db.read().await?;
-        let (_, right) = must_see(right_in(conn, course, asker).await?, course)?;
-        if !asker.is(student) && !right.teaches() {
-            return Err(Error::CourseRightMissing);
-        }
-        let found = student_in(conn, course, student).await?;
-        if !found.row.active && !right.teaches() {
-            return Err(Error::EnrolmentNotFound);
-        }
-        Ok((found, columns(conn, course).await?))
+        self.db
+            .snapshot(async |conn| {
+                let (_, right) = must_see(right_in(conn, course, asker).await?, course)?;
+                if !asker.is(student) && !right.teaches() {
+                    return Err(Error::CourseRightMissing);
+                }
+                let found = student_in(conn, course, student).await?;
+                if !found.row.active && !right.teaches() {
+                    return Err(Error::EnrolmentNotFound);
+                }
+                Ok::<_, Error>((found, columns(conn, course).await?))
+            })
+            .await
     }
 
     /// Says whether a student has completed the course, or takes that back.

@@ -91,15 +91,18 @@ impl Store {
         before: Option<Id>,
         size: i64,
     ) -> Result<Vec<InvitationRow>, Error> {
-        let conn = &mut self.db.read().await?;
-        must_teach(right_in(conn, course, asker).await?, course)?;
-        let before = before.unwrap_or(Id::MAX);
-        let page = invitation::table
-            .filter(invitation::course_id.eq(course))
-            .filter(invitation::id.lt(before))
-            .order(invitation::id.desc())
-            .limit(size + 1);
-        Ok(on!(conn, |db| page.select(InvitationRow::as_select()).load(db).await)?)
+        self.db
+            .snapshot(async |conn| {
+                must_teach(right_in(conn, course, asker).await?, course)?;
+                let page = invitation::table
+                    .filter(invitation::course_id.eq(course))
+                    .filter(invitation::id.lt(before.unwrap_or(Id::MAX)))
+                    .order(invitation::id.desc())
+                    .limit(size + 1);
+                let rows: Vec<InvitationRow> = on!(conn, |db| page.select(InvitationRow::as_select()).load(db).await)?;
+                Ok::<_, Error>(rows)
+            })
+            .await
     }
 
     pub async fn revoke_invitation(&self, course: Id, asker: &Asker, person: &Invited) -> Result<(), Error> {

@@ -101,16 +101,20 @@ impl Store {
         before: Option<i32>,
         size: i64,
     ) -> Result<Vec<AttemptRow>, Error> {
-        let conn = &mut self.db.read().await?;
-        let row = readable_work(conn, block, student, asker).await?;
-        row.quiz().ok_or(Error::BlockIsNoQuiz)?;
-        let page = quiz_attempt::table
-            .filter(quiz_attempt::block_id.eq(block))
-            .filter(quiz_attempt::student_id.eq(student))
-            .filter(quiz_attempt::number.lt(before.unwrap_or(i32::MAX)))
-            .order(quiz_attempt::number.desc())
-            .limit(size + 1);
-        Ok(on!(conn, |db| page.select(AttemptRow::as_select()).load(db).await)?)
+        self.db
+            .snapshot(async |conn| {
+                let row = readable_work(conn, block, student, asker).await?;
+                row.quiz().ok_or(Error::BlockIsNoQuiz)?;
+                let page = quiz_attempt::table
+                    .filter(quiz_attempt::block_id.eq(block))
+                    .filter(quiz_attempt::student_id.eq(student))
+                    .filter(quiz_attempt::number.lt(before.unwrap_or(i32::MAX)))
+                    .order(quiz_attempt::number.desc())
+                    .limit(size + 1);
+                let rows: Vec<AttemptRow> = on!(conn, |db| page.select(AttemptRow::as_select()).load(db).await)?;
+                Ok::<_, Error>(rows)
+            })
+            .await
     }
 }
 

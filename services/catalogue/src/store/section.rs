@@ -65,10 +65,13 @@ impl SectionRow {
 
 impl Store {
     pub async fn section(&self, id: Id, asker: &Asker) -> Result<Option<SectionRow>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let Some(row) = section_in(conn, id).await? else { return Ok(None) };
-        let right = right_in(conn, row.course_id, asker).await?;
-        Ok(right.filter(|(_, right)| row.is_for(*right)).map(|_| row))
+        self.db
+            .snapshot(async |conn| {
+                let Some(row) = section_in(conn, id).await? else { return Ok(None) };
+                let right = right_in(conn, row.course_id, asker).await?.map_or(Right::None, |(_, right)| right);
+                Ok::<_, DbError>(row.is_for(right).then_some(row))
+            })
+            .await
     }
 
     /// The sections behind a place that the asker sees: as many as asked for, and one more if there are more.
@@ -79,17 +82,20 @@ impl Store {
         size: i64,
         asker: &Asker,
     ) -> Result<Vec<SectionRow>, Error> {
-        let conn = &mut self.db.scan().await?;
-        let (_, right) = must_see(right_in(conn, course_id, asker).await?, course_id)?;
-        if !right.reads() {
-            return Err(Error::CourseRightMissing);
-        }
-        let states = listed_states(right.teaches());
-        let seen = section::course_id.eq(course_id).and(section::state.eq_any(states));
-        let query = section::table.filter(seen.and(section::position.gt(after)));
-        let query = query.order(section::position).limit(size + 1);
-        let rows: Vec<SectionRow> = on!(conn, |db| query.select(SectionRow::as_select()).load(db).await)?;
-        Ok(rows)
+        self.db
+            .long_snapshot(async |conn| {
+                let (_, right) = must_see(right_in(conn, course_id, asker).await?, course_id)?;
+                if !right.reads() {
+                    return Err(Error::CourseRightMissing);
+                }
+                let states = listed_states(right.teaches());
+                let seen = section::course_id.eq(course_id).and(section::state.eq_any(states));
+                let query = section::table.filter(seen.and(section::position.gt(after)));
+                let query = query.order(section::position).limit(size + 1);
+                let rows: Vec<SectionRow> = on!(conn, |db| query.select(SectionRow::as_select()).load(db).await)?;
+                Ok::<_, Error>(rows)
+            })
+            .await
     }
 
     pub async fn create_section(

@@ -95,9 +95,12 @@ impl Store {
 
     /// What somebody has handed in, for themselves or a teacher.
     pub async fn submission(&self, block: Id, student: Id, asker: &Asker) -> Result<Handed, Error> {
-        let conn = &mut self.db.read().await?;
-        let row = readable_work(conn, block, student, asker).await?;
-        handed(conn, &row, student).await
+        self.db
+            .snapshot(async |conn| {
+                let row = readable_work(conn, block, student, asker).await?;
+                handed(conn, &row, student).await
+            })
+            .await
     }
 }
 

@@ -62,9 +62,12 @@ enum Step {
 
 impl Store {
     pub async fn term(&self, term: Term) -> Result<Option<TermRow>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let Some((name, _)) = find(conn, term).await? else { return Ok(None) };
-        Ok(Some(TermRow { name, movies: count(conn, term).await? }))
+        self.db
+            .long_snapshot(async |conn| {
+                let Some((name, _)) = find(conn, term).await? else { return Ok(None) };
+                Ok::<_, DbError>(Some(TermRow { name, movies: count(conn, term).await? }))
+            })
+            .await
     }
 
     pub async fn create_term(&self, term: Term, name: &str) -> Result<Termed, DbError> {

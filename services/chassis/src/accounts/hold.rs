@@ -1,8 +1,11 @@
 //! People while something is written about them: what is written together with them here is found by their erasure.
 //!
 //! Who erases somebody first deletes their account. So nothing about them comes behind that as long as it is written by transactions that
-//! hold the account, or have seen that it was not deleted. Accounts are locked in the order of their ids, behind what they are members
-//! of, and before what is in it.
+//! hold the account, or have seen that it was not deleted.
+//!
+//! Accounts are locked in the order of their ids, behind what they are to be members of, a project or a group, and before what is in it. What two
+//! people have together, and is found by the two of them alone, comes behind their accounts: who makes it finds out only then that it is
+//! there. The feed holds its cursor before accounts, so whoever holds both does, too: see [`begin`].
 
 use std::collections::HashMap;
 
@@ -56,6 +59,13 @@ pub async fn missing(conn: &mut Conn, ids: &[Id]) -> Result<Option<Id>, DbError>
     let people = hold(conn, ids).await?;
     let active = |id: &Id| people.get(id).is_some_and(AccountRow::is_active);
     Ok(ids.iter().find(|id| !active(id)).copied())
+}
+
+/// Comes before accounts of others are held by somebody who writes something of their own: where they are not known yet, [`writer`] holds the
+/// feed, and would wait for one that waits for the others.
+pub async fn begin(conn: &mut Conn, id: Id) -> Result<(), DbError> {
+    let is_known = people(conn, &[id]).await?.contains_key(&id);
+    if is_known { Ok(()) } else { hold_feed(conn).await }
 }
 
 /// What is known of somebody who writes something of their own. They may not be known yet; who was deleted writes nothing.

@@ -100,9 +100,9 @@ impl Auth {
         self.0.keys_changed.notify_waiters();
     }
 
-    /// Whether tokens can be verified: keys and revocations are known.
+    /// Whether tokens can be verified: keys and revocations have come once. Whether what came is too old now is asked with each token.
     pub fn is_ready(&self) -> bool {
-        !self.0.keys.load().is_empty() && self.0.revocations.is_known()
+        !self.0.keys.load().is_empty() && self.0.revocations.has_been_known()
     }
 
     /// Verifies an access token that is shown to the services of `context`, from memory alone.

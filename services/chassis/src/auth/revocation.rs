@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -87,12 +87,14 @@ struct Inner {
     set: RwLock<Set>,
     /// Rung for what is revoked: sessions and accounts share them by their ids.
     bells: Vec<Notify>,
+    /// How long it counts as known what is revoked behind the last that was heard, where that is not [`UNKNOWN_AFTER`].
+    trusted: OnceLock<Duration>,
 }
 
 impl Default for Revocations {
     fn default() -> Revocations {
         let bells = (0..BELLS).map(|_| Notify::new()).collect();
-        Revocations(Arc::new(Inner { set: RwLock::default(), bells }))
+        Revocations(Arc::new(Inner { set: RwLock::default(), bells, trusted: OnceLock::new() }))
     }
 }
 
@@ -150,6 +152,11 @@ impl Revocations {
         }
     }
 
+    /// Trusts what was heard for longer than usual: for trials beside others that may keep this process from its work.
+    pub fn trust_for(&self, long: Duration) {
+        self.0.trusted.set(long.max(UNKNOWN_AFTER)).ok();
+    }
+
     /// Notes that at this moment the set holds every live revocation.
     pub fn beat(&self) {
         let mut set = self.write();
@@ -197,7 +204,7 @@ impl Revocations {
         }
         match set.known {
             Known::Always => Ok(()),
-            Known::At(moment) if moment.elapsed() < UNKNOWN_AFTER => Ok(()),
+            Known::At(moment) if moment.elapsed() < *self.0.trusted.get().unwrap_or(&UNKNOWN_AFTER) => Ok(()),
             _ => Err(Refusal::Unknown),
         }
     }
@@ -210,14 +217,9 @@ impl Revocations {
         self.0.set.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is known at this moment what is revoked.
-    pub fn is_known(&self) -> bool {
-        let set = self.read();
-        match set.known {
-            Known::Always => true,
-            Known::At(moment) => moment.elapsed() < UNKNOWN_AFTER,
-            Known::Never => false,
-        }
+    /// Whether it has been known since the process started what is revoked.
+    pub fn has_been_known(&self) -> bool {
+        !matches!(self.read().known, Known::Never)
     }
 }
 

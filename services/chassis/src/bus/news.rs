@@ -7,13 +7,13 @@ use std::time::Duration;
 use redis::AsyncCommands as _;
 use tokio_stream::StreamExt as _;
 
-use super::{BusError, RedisBus, bounded};
+use super::{BusError, RedisBus};
 
 impl RedisBus {
     /// Tells something to whoever hears a channel at this moment.
     pub async fn tell(&self, channel: &str, text: &str) -> Result<(), BusError> {
         let mut connection = self.manager.clone();
-        bounded(async move { connection.publish(self.key(channel), text).await }).await
+        self.bounded(async move { connection.publish(self.key(channel), text).await }).await
     }
 
     /// Hears what is told on a channel, until nothing was for `patience`, or Redis goes.
@@ -23,7 +23,7 @@ impl RedisBus {
             news.subscribe(self.key(channel)).await?;
             Ok::<_, redis::RedisError>(news)
         };
-        let mut news = bounded(joining).await?;
+        let mut news = self.bounded(joining).await?;
         let mut news = news.on_message();
         while let Ok(Some(message)) = tokio::time::timeout(patience, news.next()).await {
             heard(&message.get_payload::<String>()?);
@@ -40,13 +40,13 @@ impl RedisBus {
             pipe.hset(&map, field, value).ignore().pexpire(&map, milliseconds).ignore();
         }
         let mut connection = self.manager.clone();
-        bounded(async move { pipe.query_async(&mut connection).await }).await
+        self.bounded(async move { pipe.query_async(&mut connection).await }).await
     }
 
     /// Whether a field is kept.
     pub async fn is_kept(&self, map: &str, field: &str) -> Result<bool, BusError> {
         let mut connection = self.manager.clone();
-        bounded(async move { connection.hexists(self.key(map), field).await }).await
+        self.bounded(async move { connection.hexists(self.key(map), field).await }).await
     }
 
     /// What maps have, one for each that is asked for.
@@ -59,13 +59,13 @@ impl RedisBus {
             pipe.hgetall(self.key(map));
         }
         let mut connection = self.manager.clone();
-        bounded(async move { pipe.query_async::<Vec<HashMap<String, String>>>(&mut connection).await }).await
+        self.bounded(async move { pipe.query_async::<Vec<HashMap<String, String>>>(&mut connection).await }).await
     }
 
     /// Forgets a field of a map.
     pub async fn drop_kept(&self, map: &str, field: &str) -> Result<(), BusError> {
         let mut connection = self.manager.clone();
         let work = async move { connection.hdel::<_, _, i64>(self.key(map), field).await };
-        bounded::<i64>(work).await.map(drop)
+        self.bounded::<i64>(work).await.map(drop)
     }
 }

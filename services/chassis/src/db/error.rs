@@ -13,6 +13,9 @@ pub enum DbError {
     /// went unanswered.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Other calls of the account hold all the connections that it may have.
+    #[error("the account's other calls hold its connections")]
+    Crowded,
     /// The disk, or the room the database is allowed, is full.
     #[error("the database is full")]
     Full,
@@ -64,6 +67,8 @@ impl From<DbError> for Failure {
                 tracing::warn!(cause, "database unavailable");
                 Failure::unavailable("database")
             }
+            // Told as what makes the others wait, which may be a database that hangs. The log is not the account's to fill.
+            DbError::Crowded => Failure::unavailable("database"),
             DbError::Full => {
                 Failure::new(Code::ResourceExhausted, ErrorReason::StorageFull, "the store has no room left")
             }

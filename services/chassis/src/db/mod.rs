@@ -7,6 +7,7 @@ mod error;
 mod migrate;
 mod postgres;
 pub mod rows;
+mod share;
 mod sqlite;
 mod writer;
 
@@ -22,16 +23,24 @@ pub use self::error::DbError;
 pub use self::migrate::Migrations;
 pub use self::postgres::PgConn;
 use self::postgres::Postgres;
+pub use self::share::{carried, on_behalf};
 pub use self::sqlite::Lite;
 use self::sqlite::Sqlite;
 pub use self::writer::Writer;
 use crate::faults::{AtCommit, Faults};
 use quartet_proto::control::v1::Fault;
 
-/// How long a short statement may take on PostgreSQL before the database counts as unavailable.
-const SHORT: Duration = Duration::from_millis(1800);
-/// The same for scans, exports and imports.
+/// How long PostgreSQL may take to give a connection, and then for a short statement, before it counts as unavailable.
+pub const ANSWER: Duration = Duration::from_millis(1800);
+/// How long it may take for a statement of scans, exports and imports.
 const LONG: Duration = Duration::from_secs(30);
+
+/// What statements are for, which says how long they may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Short,
+    Long,
+}
 
 /// A service's database.
 #[derive(Clone)]
@@ -85,12 +94,23 @@ macro_rules! on {
     };
 }
 
-/// An async closure over a connection whose future is `Send`.
-pub trait Body<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as Body<A, R>>::Fut {
+/// What runs on a connection: an async closure whose future is `Send`.
+pub trait Body<T, E>:
+    for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Call<&'r mut Conn, Result<T, E>, Fut: Send> + Send
+{
+}
+
+impl<F, T, E> Body<T, E> for F where
+    F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E> + for<'r> Call<&'r mut Conn, Result<T, E>, Fut: Send> + Send
+{
+}
+
+/// A call of an async closure, with a name for its future: the language has no way yet to say of it that it is `Send`.
+pub trait Call<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as Call<A, R>>::Fut {
     type Fut: Future<Output = R>;
 }
 
-impl<F, A, Fut, R> Body<A, R> for F
+impl<F, A, Fut, R> Call<A, R> for F
 where
     F: AsyncFnOnce(A) -> R + FnOnce(A) -> Fut,
     Fut: Future<Output = R>,
@@ -99,11 +119,12 @@ where
 }
 
 impl Db {
-    /// Opens `sqlite:PATH` or `postgres://…`. Neither connects yet to a server nor migrates.
-    pub async fn open(url: &str, migrations: Migrations, faults: Faults) -> anyhow::Result<Db> {
+    /// Opens `sqlite:PATH` or `postgres://…`, a server that counts as unavailable when it takes longer than `answer` for a short
+    /// statement. Neither connects yet nor migrates.
+    pub async fn open(url: &str, migrations: Migrations, faults: Faults, answer: Duration) -> anyhow::Result<Db> {
         let engine = match url.strip_prefix("sqlite:") {
             Some(path) => Engine::Sqlite(Sqlite::open(path).await?),
-            None => Engine::Postgres(Postgres::open(url)?),
+            None => Engine::Postgres(Postgres::open(url, answer)?),
         };
         Ok(Db { engine, migrations, migrated: Arc::default(), faults })
     }
@@ -114,61 +135,34 @@ impl Db {
 
     /// A connection for short reads.
     pub async fn read(&self) -> Result<Conn, DbError> {
-        self.check_faults()?;
-        match &self.engine {
-            Engine::Postgres(postgres) => Ok(Conn::Postgres(postgres.get(SHORT).await?)),
-            Engine::Sqlite(sqlite) => Ok(Conn::Reader(sqlite.reader().await?)),
-        }
+        self.reader(Work::Short).await
     }
 
     /// A connection for lists and exports, whose statements may hold their thread for long.
     pub async fn scan(&self) -> Result<Conn, DbError> {
-        self.check_faults()?;
-        match &self.engine {
-            Engine::Postgres(postgres) => Ok(Conn::Postgres(postgres.get(LONG).await?)),
-            Engine::Sqlite(sqlite) => Ok(Conn::Reader(sqlite.scanner().await?)),
-        }
+        self.reader(Work::Long).await
     }
 
     /// Runs `body` in a transaction: all of it is durable when this answers `Ok`, nothing of it has happened when `body` says `Err`.
     /// A refusal that must be remembered is therefore an `Ok(Outcome::…)`. `body` awaits nothing but statements.
-    pub async fn transaction<T, E, F>(&self, body: F) -> Result<T, E>
-    where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
-            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
-            + Send,
-        E: From<DbError> + Send,
-        T: Send,
-    {
-        self.write(SHORT, body).await
+    pub async fn transaction<T: Send, E: From<DbError> + Send>(&self, body: impl Body<T, E>) -> Result<T, E> {
+        self.write(Work::Short, body).await
     }
 
     /// A transaction for imports, whose statements may hold their thread for long.
-    pub async fn bulk<T, E, F>(&self, body: F) -> Result<T, E>
-    where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
-            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
-            + Send,
-        E: From<DbError> + Send,
-        T: Send,
-    {
-        self.write(LONG, body).await
+    pub async fn bulk<T: Send, E: From<DbError> + Send>(&self, body: impl Body<T, E>) -> Result<T, E> {
+        self.write(Work::Long, body).await
     }
 
-    /// Runs `body`, which only reads, on the database as it is at one moment. It waits for nobody, and nobody for it.
-    pub async fn snapshot<T, E, F>(&self, body: F) -> Result<T, E>
-    where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
-            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
-            + Send,
-        E: From<DbError> + Send,
-        T: Send,
-    {
-        let mut conn = self.scan().await?;
-        conn.begin_snapshot().await?;
-        let result = body(&mut conn).await;
-        conn.end_snapshot().await;
-        result
+    /// Runs `body`, which only reads, on the database as it is at one moment: what an answer needs several statements for belongs
+    /// together. It waits for nobody, and nobody for it.
+    pub async fn snapshot<T: Send, E: From<DbError> + Send>(&self, body: impl Body<T, E>) -> Result<T, E> {
+        self.at_one_moment(Work::Short, body).await
+    }
+
+    /// The same for what may hold its thread for long: searches, files, and lists of what may be much.
+    pub async fn long_snapshot<T: Send, E: From<DbError> + Send>(&self, body: impl Body<T, E>) -> Result<T, E> {
+        self.at_one_moment(Work::Long, body).await
     }
 
     /// Sees to it that what was deleted is no longer in the files. False when that has to be tried again: somebody reads or writes at
@@ -187,21 +181,30 @@ impl Db {
         on!(conn, |db| diesel::sql_query("select 1").execute(db).await).map(drop)
     }
 
-    async fn write<T, E, F>(&self, limit: Duration, body: F) -> Result<T, E>
-    where
-        F: for<'r> AsyncFnOnce(&'r mut Conn) -> Result<T, E>
-            + for<'r> Body<&'r mut Conn, Result<T, E>, Fut: Send>
-            + Send,
-        E: From<DbError> + Send,
-        T: Send,
-    {
+    async fn reader(&self, work: Work) -> Result<Conn, DbError> {
+        self.check_faults()?;
+        match &self.engine {
+            Engine::Postgres(postgres) => Ok(Conn::Postgres(postgres.get(work).await?)),
+            Engine::Sqlite(sqlite) => Ok(Conn::Reader(sqlite.reader(work).await?)),
+        }
+    }
+
+    async fn at_one_moment<T: Send, E: From<DbError> + Send>(&self, work: Work, body: impl Body<T, E>) -> Result<T, E> {
+        let mut conn = self.reader(work).await?;
+        conn.begin_snapshot().await?;
+        let result = body(&mut conn).await;
+        conn.end_snapshot().await;
+        result
+    }
+
+    async fn write<T: Send, E: From<DbError> + Send>(&self, work: Work, body: impl Body<T, E>) -> Result<T, E> {
         self.check_faults()?;
         if self.faults.is(Fault::StoreFull) {
             return Err(DbError::Full.into());
         }
         match &self.engine {
             Engine::Postgres(postgres) => {
-                let mut conn = Conn::Postgres(postgres.begin(limit).await?);
+                let mut conn = Conn::Postgres(postgres.begin(work).await?);
                 let result = body(&mut conn).await;
                 let Conn::Postgres(conn) = conn else {
                     unreachable!("a body borrows its connection and gives it back")
@@ -210,7 +213,7 @@ impl Db {
                 conn.end(result, at_commit).await
             }
             Engine::Sqlite(sqlite) => {
-                let mut turn = sqlite.turn(limit == LONG).await?;
+                let mut turn = sqlite.turn(work).await?;
                 let result = body(turn.conn()).await;
                 let at_commit = self.at_commit(&result);
                 turn.end(result, at_commit).await

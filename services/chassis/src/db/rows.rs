@@ -23,6 +23,7 @@ pub enum Column<'a> {
     Ids(Vec<Id>),
     Texts(Vec<&'a str>),
     MaybeTexts(Vec<Option<&'a str>>),
+    Bytes(Vec<&'a [u8]>),
     Integers(Vec<i32>),
     Numbers(Vec<i64>),
     Scores(Vec<f64>),
@@ -98,6 +99,7 @@ impl QueryFragment<Pg> for Part<'_> {
                 Column::Ids(values) => out.push_bind_param::<Array<Binary>, _>(values)?,
                 Column::Texts(values) => out.push_bind_param::<Array<Text>, _>(values)?,
                 Column::MaybeTexts(values) => out.push_bind_param::<Array<Nullable<Text>>, _>(values)?,
+                Column::Bytes(values) => out.push_bind_param::<Array<Binary>, _>(values)?,
                 Column::Integers(values) => out.push_bind_param::<Array<Integer>, _>(values)?,
                 Column::Numbers(values) => out.push_bind_param::<Array<BigInt>, _>(values)?,
                 Column::Scores(values) => out.push_bind_param::<Array<Double>, _>(values)?,
@@ -113,8 +115,9 @@ impl QueryFragment<Pg> for Part<'_> {
 
 impl QueryFragment<Sqlite> for Part<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        // A full part has the same text each time and is worth keeping prepared, the rest is not.
-        if self.end - self.start < self.most {
+        // A single row and a full part have the same text each time and are worth keeping prepared, the rest is not.
+        let count = self.end - self.start;
+        if count > 1 && count < self.most {
             out.unsafe_to_cache_prepared();
         }
         out.push_sql(self.rows.before);
@@ -139,6 +142,7 @@ fn push_value<'b>(out: &mut AstPass<'_, 'b, Sqlite>, column: &'b Column<'b>, row
         Column::Ids(values) => out.push_bind_param::<Binary, Id>(at(values, row)?),
         Column::Texts(values) => out.push_bind_param::<Text, &str>(at(values, row)?),
         Column::MaybeTexts(values) => out.push_bind_param::<Nullable<Text>, Option<&str>>(at(values, row)?),
+        Column::Bytes(values) => out.push_bind_param::<Binary, &[u8]>(at(values, row)?),
         Column::Integers(values) => out.push_bind_param::<Integer, i32>(at(values, row)?),
         Column::Numbers(values) => out.push_bind_param::<BigInt, i64>(at(values, row)?),
         Column::Scores(values) => out.push_bind_param::<Double, f64>(at(values, row)?),

@@ -13,6 +13,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManager as _};
 
+use super::Work;
 use super::error::DbError;
 use super::writer::{Queue, Turn};
 
@@ -86,12 +87,12 @@ impl Sqlite {
         &self.path
     }
 
-    pub async fn reader(&self) -> Result<Pooled, DbError> {
-        self.readers.get().await.map_err(|error| DbError::Unavailable(error.to_string()))
-    }
-
-    pub async fn scanner(&self) -> Result<Pooled, DbError> {
-        self.scanners.get().await.map_err(|error| DbError::Unavailable(error.to_string()))
+    pub async fn reader(&self, work: Work) -> Result<Pooled, DbError> {
+        let readers = match work {
+            Work::Short => &self.readers,
+            Work::Long => &self.scanners,
+        };
+        readers.get().await.map_err(|error| DbError::Unavailable(error.to_string()))
     }
 
     /// Moves what the log holds into the file and empties the log. False when somebody reads or writes at this moment.
@@ -105,8 +106,8 @@ impl Sqlite {
         Ok(emptied.busy == 0)
     }
 
-    pub async fn turn(&self, long: bool) -> Result<Turn, DbError> {
-        self.queue.turn(long).await
+    pub async fn turn(&self, work: Work) -> Result<Turn, DbError> {
+        self.queue.turn(work == Work::Long).await
     }
 }
 

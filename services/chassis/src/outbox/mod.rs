@@ -195,12 +195,11 @@ impl Outbox {
         Ok(on!(conn, |db| diesel::update(same).set(newer).execute(db).await)? == 1)
     }
 
-    /// Drops these jobs, except where a worker is at one.
-    pub async fn drop_open(&self, conn: &mut Conn, ids: Vec<Id>) -> Result<usize, DbError> {
+    /// Drops a job that no worker is at.
+    pub async fn drop_open(&self, conn: &mut Conn, id: Id) -> Result<(), DbError> {
         let now = self.clock.now();
         let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
-        let open = outbox::table.filter(outbox::id.eq_any(ids)).filter(free);
-        on!(conn, |db| diesel::delete(open).execute(db).await)
+        on!(conn, |db| diesel::delete(outbox::table.find(id).filter(free)).execute(db).await).map(drop)
     }
 
     /// Drops the jobs about an account that wait and that no worker is at; how many there were.

@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 use super::work::pause;
 use super::*;
 use crate::crypt::MasterKey;
-use crate::db::Migrations;
+use crate::db::{ANSWER, Migrations};
 
-const PATIENT: Duration = Duration::from_secs(10);
+const PATIENT: Duration = Duration::from_secs(60);
 
 async fn outbox(folder: &tempfile::TempDir) -> anyhow::Result<Outbox> {
     let none = || diesel_migrations::EmbeddedMigrations::new(&[]);
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    let db = Db::open(&url, Migrations { postgres: none, sqlite: none }, Faults::default()).await?;
+    let db = Db::open(&url, Migrations { postgres: none, sqlite: none }, Faults::default(), ANSWER).await?;
     let create = "create table if not exists outbox (id blob primary key, kind text, payload blob, due_time timestamp, \
         attempts integer, lease_time timestamp, create_time timestamp, done_time timestamp, account_id blob)";
     db.transaction(async |conn| on!(conn, |db| sql_query(create).execute(db).await)).await?;
@@ -148,6 +148,13 @@ async fn s49_jobs_about_one_account_hold_up_nobody_else_s() -> anyhow::Result<()
         }
     }));
     until_waiting(&outbox, 100).await?;
+    // The second may have been taken and not begun yet.
+    let both = async {
+        while AtomicUsize::load(&slow, Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENT, both).await?;
     assert_eq!(AtomicUsize::load(&slow, Ordering::SeqCst), 2);
     worker.abort();
     Ok(())

@@ -106,13 +106,15 @@ impl Outbox {
         }
     }
 
-    /// Takes what is due and has room, with a lease on each that nobody was faster at: a compare-and-swap, which needs no lock on
-    /// either database.
+    /// Takes what is due and has room, with a lease on each that nobody was faster at: a compare-and-swap on either
+    /// database.
     async fn claim(&self, lane: Lane, at_work: &AtWork) -> Result<Vec<Row>, DbError> {
-        let due = self.chosen(lane, at_work).await?;
+        let mut due = self.chosen(lane, at_work).await?;
         if due.is_empty() {
             return Ok(due);
         }
+        // Two workers, or one and who gives jobs something newer to carry, lock them in the same order.
+        due.sort_unstable_by_key(|row| row.id);
         let now = self.clock.now();
         self.db
             .transaction(async |conn| {

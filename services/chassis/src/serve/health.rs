@@ -1,4 +1,4 @@
-//! Whether the process can serve, asked again each second and told to everybody who wants to know.
+//! Whether the process can serve, asked again each second (sooner while it starts) and told to everybody who wants to know.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,8 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 /// How often checks are made, and how long one may take.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often until all is ready for the first time: what a process needs comes while it starts.
+const FIRST: Duration = Duration::from_millis(200);
 const WAIT: Duration = Duration::from_secs(2);
 
 /// Answers whether a part can serve: its database answers, its migrations are done.
@@ -59,7 +61,7 @@ impl Health {
 
     async fn watch(&self, checks: &[(Vec<String>, Check)]) {
         let mut last = vec![false; checks.len()];
-        let mut before = false;
+        let (mut before, mut every) = (false, FIRST);
         loop {
             let rounds = checks.iter().map(|(_, check)| tokio::time::timeout(WAIT, check()));
             let now: Vec<bool> = join_all(rounds).await.into_iter().map(|answer| answer.unwrap_or(false)).collect();
@@ -74,7 +76,10 @@ impl Health {
                 self.report_all(all).await;
             }
             (last, before) = (now, all);
-            tokio::time::sleep(EVERY).await;
+            if all {
+                every = EVERY;
+            }
+            tokio::time::sleep(every).await;
         }
     }
 

@@ -91,7 +91,7 @@ impl ProfileApi {
 
         let named = |name: &str| paths.iter().any(|path| path == "*" || path == name);
         let today = self.store.now().date();
-        let mut take = |name: &str, parsed: fn(&str) -> Result<String, &'static str>, text: &str| {
+        let mut take = |name: &str, parsed: fn(&str) -> Result<String, String>, text: &str| {
             named(name).then(|| fields.take(&format!("profile.{name}"), parsed(text))).flatten()
         };
         let first_name = take("first_name", profile::name, &given.first_name);

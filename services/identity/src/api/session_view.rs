@@ -28,7 +28,7 @@ pub fn device_name(text: String) -> Result<String, &'static str> {
         return Err("must have at most 100 characters");
     }
     if text.chars().any(char::is_control) {
-        return Err("must not contain control characters");
+        return Err("must not hold control characters");
     }
     Ok(text)
 }

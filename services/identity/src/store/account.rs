@@ -168,16 +168,16 @@ impl Store {
         account_by_email(conn, email, self.now()).await
     }
 
-    /// An account and its roles.
+    /// An account and its roles, in one statement.
     pub async fn account(&self, id: Id) -> Result<Option<(AccountRow, Standing)>, DbError> {
         let conn = &mut self.db.read().await?;
-        let query = account::table.find(id);
-        let Some(row): Option<AccountRow> =
-            on!(conn, |db| query.select(AccountRow::as_select()).first(db).await.optional())?
-        else {
-            return Ok(None);
-        };
-        Ok(standing(conn, id).await?.map(|standing| (row, standing)))
+        let query = account::table.left_join(account_role::table).filter(account::id.eq(id)).order(account_role::role);
+        let rows: Vec<(AccountRow, Option<String>)> =
+            on!(conn, |db| query.select((AccountRow::as_select(), account_role::role.nullable())).load(db).await)?;
+        let Some(row) = rows.as_slice().first().map(|(row, _)| row.clone()) else { return Ok(None) };
+        let roles = rows.into_iter().filter_map(|(_, role)| role).collect();
+        let standing = Standing { state: row.state, epoch: row.epoch, roles };
+        Ok(Some((row, standing)))
     }
 
     /// What logs call an account.

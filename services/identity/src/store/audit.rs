@@ -77,25 +77,18 @@ impl Store {
         after: Option<Id>,
         count: i64,
     ) -> Result<(Vec<AuditRow>, HashMap<Id, Id>), Error> {
-        let conn = &mut self.db.read().await?;
         let last = after.unwrap_or(Id::MAX);
-        let action = filter.action.as_deref().unwrap_or_default();
-        let page = audit_event::table.filter(audit_event::id.lt(last)).order(audit_event::id.desc()).limit(count);
-        let page = page.filter(audit_event::action.eq(action).or(action.into_sql::<Text>().eq("")));
-        let rows: Vec<AuditRow> = match filter.account {
-            None => on!(conn, |db| page.select(AuditRow::as_select()).load(db).await)?,
-            Some(account) => {
-                let Some(name) = pseudonym(conn, account).await? else { return Ok(Default::default()) };
-                let part = audit_event::actor_pseudonym.eq(name).or(audit_event::subject_pseudonym.eq(name));
-                let page = page.filter(part.assume_not_null());
-                on!(conn, |db| page.select(AuditRow::as_select()).load(db).await)?
-            }
-        };
-        let names: Vec<Id> =
-            rows.iter().flat_map(|row| [row.actor_pseudonym, row.subject_pseudonym]).flatten().collect();
-        let living = account::table.filter(account::pseudonym.eq_any(names)).select((account::pseudonym, account::id));
-        let living: Vec<(Id, Id)> = on!(conn, |db| living.load(db).await)?;
-        Ok((rows, living.into_iter().collect()))
+        self.db
+            .long_snapshot(async |conn| {
+                let rows = acts(conn, filter, last, count).await?;
+                let names: Vec<Id> =
+                    rows.iter().flat_map(|row| [row.actor_pseudonym, row.subject_pseudonym]).flatten().collect();
+                let living = account::table.filter(account::pseudonym.eq_any(names));
+                let living = living.select((account::pseudonym, account::id));
+                let living: Vec<(Id, Id)> = on!(conn, |db| living.load(db).await)?;
+                Ok::<_, Error>((rows, living.into_iter().collect()))
+            })
+            .await
     }
 
     /// Forgets the acts that are older than the setting says.
@@ -141,6 +134,23 @@ impl Store {
         on!(conn, |db| diesel::insert_into(audit_event::table).values(row).execute(db).await)?;
         Ok(())
     }
+}
+
+/// The acts that are asked for, older than `last`.
+async fn acts(conn: &mut Conn, filter: &AuditFilter, last: Id, count: i64) -> Result<Vec<AuditRow>, DbError> {
+    let action = filter.action.as_deref().unwrap_or_default();
+    let page = audit_event::table.filter(audit_event::id.lt(last)).order(audit_event::id.desc()).limit(count);
+    let page = page.filter(audit_event::action.eq(action).or(action.into_sql::<Text>().eq("")));
+    let rows: Vec<AuditRow> = match filter.account {
+        None => on!(conn, |db| page.select(AuditRow::as_select()).load(db).await)?,
+        Some(account) => {
+            let Some(name) = pseudonym(conn, account).await? else { return Ok(Vec::new()) };
+            let part = audit_event::actor_pseudonym.eq(name).or(audit_event::subject_pseudonym.eq(name));
+            let page = page.filter(part.assume_not_null());
+            on!(conn, |db| page.select(AuditRow::as_select()).load(db).await)?
+        }
+    };
+    Ok(rows)
 }
 
 fn label(actor: &Actor) -> String {

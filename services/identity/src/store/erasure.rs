@@ -98,17 +98,22 @@ impl Store {
         Ok((id, secret))
     }
 
-    /// An erasure and its contexts in alphabetical order, for who knows its secret.
+    /// An erasure and its contexts in alphabetical order, for who knows its secret. At one moment: it is complete together with the last of
+    /// them.
     pub async fn erasure(&self, id: Id, secret: &str) -> Result<Option<(ErasureRow, Vec<ContextRow>)>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let query = erasure::table.find(id);
-        let row: Option<ErasureRow> = on!(conn, |db| query.select(ErasureRow::as_select()).first(db).await.optional())?;
         let tag = self.erasure_secret(id, secret);
-        let Some(row) = row.filter(|row| equal(&row.secret_hash, &tag)) else { return Ok(None) };
-        let query = erasure_context::table.filter(erasure_context::erasure_id.eq(id));
-        let query = query.order(erasure_context::context);
-        let contexts = on!(conn, |db| query.select(ContextRow::as_select()).load(db).await)?;
-        Ok(Some((row, contexts)))
+        self.db
+            .snapshot(async |conn| {
+                let query = erasure::table.find(id);
+                let row: Option<ErasureRow> =
+                    on!(conn, |db| query.select(ErasureRow::as_select()).first(db).await.optional())?;
+                let Some(row) = row.filter(|row| equal(&row.secret_hash, &tag)) else { return Ok(None) };
+                let query = erasure_context::table.filter(erasure_context::erasure_id.eq(id));
+                let query = query.order(erasure_context::context);
+                let contexts: Vec<ContextRow> = on!(conn, |db| query.select(ContextRow::as_select()).load(db).await)?;
+                Ok::<_, DbError>(Some((row, contexts)))
+            })
+            .await
     }
 
     /// Writes down what another context has removed; its first report counts. A context that nobody waits for may report, too.

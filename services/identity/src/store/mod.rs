@@ -130,7 +130,7 @@ impl Store {
             limits: Default::default(),
         };
         let url = format!("sqlite:{}", folder.join("identity.db").display());
-        let db = Db::open(&url, crate::MIGRATIONS, parts.faults.clone()).await?;
+        let db = parts.open(&url, crate::MIGRATIONS).await?;
         db.migrate().await?;
         Ok(Store::new(db.clone(), Outbox::new("identity", db, &parts), &config, &parts))
     }
@@ -176,7 +176,8 @@ impl Store {
     /// What follows a commit: letters go out, and what was revoked is refused everywhere before the caller is answered.
     async fn committed(&self, revoked: Vec<Revocation>) {
         self.outbox.wake();
-        self.changes.notify_waiters();
+        // Who hears of an account's end by the feed has mostly heard by then that its sessions are over.
         self.announce(&revoked).await;
+        self.changes.notify_waiters();
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::auth::{Revocation, Target};
+use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
@@ -40,39 +41,16 @@ pub enum Suspension {
 }
 
 impl Store {
-    /// A page of accounts, the newest first, from behind `after`.
+    /// A page of accounts, the newest first, from behind `after`. At one moment: who has lost the role between two reads would be left out, and
+    /// with them the sign that there is another page.
     pub async fn accounts(
         &self,
         filter: AccountFilter,
         after: Option<Id>,
         count: i64,
     ) -> Result<Vec<(AccountRow, Standing)>, DbError> {
-        let now = self.now();
-        let conn = &mut self.db.read().await?;
-        let last = after.unwrap_or(Id::MAX);
-        let states = filter.state.map_or(State::ALL.to_vec(), |state| vec![state]);
-        let states: Vec<&str> = states.into_iter().map(State::as_str).collect();
-        // Whom everybody knows by the role that all have, nobody has to be asked for.
-        let role = filter.role.unwrap_or(role::USER);
-        let rows: Vec<AccountRow> = match filter.email {
-            Some(email) => account_by_email(conn, &email, now).await?.into_iter().collect(),
-            None => {
-                let alive = account::state.ne(State::Pending.as_str()).or(account::create_time.gt(now - PENDING_LIFE));
-                let having = account_role::table.filter(account_role::account_id.eq(account::id));
-                let having = diesel::dsl::exists(having.filter(account_role::role.eq(role)));
-                let query = account::table.filter(account::id.lt(last)).filter(account::state.eq_any(states));
-                let query = query.filter(alive).filter(having).order(account::id.desc()).limit(count);
-                on!(conn, |db| query.select(AccountRow::as_select()).load(db).await)?
-            }
-        };
-        let mut found = Vec::with_capacity(rows.len());
-        for row in with_roles(conn, rows).await? {
-            let fits = row.0.id < last && filter.state.is_none_or(|state| state == row.1.state);
-            if fits && row.1.roles.iter().any(|own| own == role) {
-                found.push(row);
-            }
-        }
-        Ok(found)
+        let (last, now) = (after.unwrap_or(Id::MAX), self.now());
+        self.db.long_snapshot(async |conn| matching(conn, &filter, last, count, now).await).await
     }
 
     /// Gives a role. Given again, it changes nothing.
@@ -231,6 +209,39 @@ fn told(status: Suspension) -> (&'static str, Notice, Vec<(&'static str, String)
 async fn with_standing(conn: &mut Conn, row: AccountRow) -> Result<(AccountRow, Standing), Error> {
     let standing = standing(conn, row.id).await?.ok_or(Error::AccountNotFound)?;
     Ok((row, standing))
+}
+
+/// The accounts that are asked for, older than `last`.
+async fn matching(
+    conn: &mut Conn,
+    filter: &AccountFilter,
+    last: Id,
+    count: i64,
+    now: Time,
+) -> Result<Vec<(AccountRow, Standing)>, DbError> {
+    let states = filter.state.map_or(State::ALL.to_vec(), |state| vec![state]);
+    let states: Vec<&str> = states.into_iter().map(State::as_str).collect();
+    // Whom everybody knows by the role that all have, nobody has to be asked for.
+    let role = filter.role.unwrap_or(role::USER);
+    let rows: Vec<AccountRow> = match &filter.email {
+        Some(email) => account_by_email(conn, email, now).await?.into_iter().collect(),
+        None => {
+            let alive = account::state.ne(State::Pending.as_str()).or(account::create_time.gt(now - PENDING_LIFE));
+            let having = account_role::table.filter(account_role::account_id.eq(account::id));
+            let having = diesel::dsl::exists(having.filter(account_role::role.eq(role)));
+            let query = account::table.filter(account::id.lt(last)).filter(account::state.eq_any(states));
+            let query = query.filter(alive).filter(having).order(account::id.desc()).limit(count);
+            on!(conn, |db| query.select(AccountRow::as_select()).load(db).await)?
+        }
+    };
+    let mut found = Vec::with_capacity(rows.len());
+    for row in with_roles(conn, rows).await? {
+        let fits = row.0.id < last && filter.state.is_none_or(|state| state == row.1.state);
+        if fits && row.1.roles.iter().any(|own| own == role) {
+            found.push(row);
+        }
+    }
+    Ok(found)
 }
 
 /// Accounts with their roles, in one question for all of them.

@@ -73,13 +73,15 @@ impl Downloads {
     /// Begins a download: the header, and behind it the bytes.
     pub async fn begin(&self, wanted: Wanted) -> Result<Pieces, Error> {
         let not_found = || Error::MediaNotFound(wanted.media_id.to_string());
+        let known = Instant::now();
         let file = self.store.file(wanted.media_id, wanted.account_id).await?.ok_or_else(not_found)?;
         file.intact()?;
+        let pump = Pump::of(self, &wanted, known);
         match wanted.format {
-            TranscriptFormat::Unspecified => self.begin_file(wanted, file).await,
+            TranscriptFormat::Unspecified => self.begin_file(wanted, file, pump).await,
             format => {
                 let text = self.texts.read(&file, wanted.account_id, format).await?;
-                self.begin_text(wanted, file, text).await
+                self.begin_text(wanted, file, text, pump).await
             }
         }
     }
@@ -90,7 +92,7 @@ impl Downloads {
         self.texts.read(file, account, format).await
     }
 
-    async fn begin_file(&self, wanted: Wanted, file: File) -> Result<Pieces, Error> {
+    async fn begin_file(&self, wanted: Wanted, file: File, pump: Pump) -> Result<Pieces, Error> {
         let range = found(&wanted, file.stored.size_bytes)?;
         let key = file.stored.object_key.clone();
         let header = header(file, &range, wanted.attachment);
@@ -98,14 +100,13 @@ impl Downloads {
             return Ok(alone(header).await);
         }
         let opened = tokio::time::timeout(PATIENCE, self.objects.read(&key, range.clone())).await;
-        let pump = Pump::of(self, &wanted);
         match opened.unwrap_or_else(|_| Err(too_slow())) {
             Ok(bytes) => Ok(self.send(pump, header, bytes, range, ()).await),
             Err(error) => Err(pump.broken(error).await),
         }
     }
 
-    async fn begin_text(&self, wanted: Wanted, file: File, text: Text) -> Result<Pieces, Error> {
+    async fn begin_text(&self, wanted: Wanted, file: File, text: Text, pump: Pump) -> Result<Pieces, Error> {
         let Text { text, format, room } = text;
         let text = Bytes::from(text);
         let range = found(&wanted, i64::try_from(text.len()).unwrap_or_default())?;
@@ -115,7 +116,7 @@ impl Downloads {
         }
         let (start, end) = (range.start as usize, range.end as usize);
         let pieces = (start..end).step_by(PIECE).map(move |at| Ok(text.slice(at..end.min(at + PIECE))));
-        Ok(self.send(Pump::of(self, &wanted), header, stream::iter(pieces).boxed(), range, room).await)
+        Ok(self.send(pump, header, stream::iter(pieces).boxed(), range, room).await)
     }
 
     /// Sends header and bytes from a task of its own. `kept` is kept until that ends.
@@ -171,7 +172,7 @@ struct Pump {
 type Word = Result<Piece, Status>;
 
 impl Pump {
-    fn of(downloads: &Downloads, wanted: &Wanted) -> Pump {
+    fn of(downloads: &Downloads, wanted: &Wanted, known: Instant) -> Pump {
         Pump {
             store: downloads.store.clone(),
             auth: downloads.parts.auth.clone(),
@@ -179,7 +180,7 @@ impl Pump {
             account_id: wanted.account_id,
             holder: wanted.holder.clone(),
             stall: downloads.stall,
-            known: Instant::now(),
+            known,
         }
     }
 
@@ -243,9 +244,10 @@ impl Pump {
         if self.known.elapsed() < LOOK {
             return Ok(());
         }
+        let asked = Instant::now();
         match self.store.still_reads(self.media_id, self.account_id).await {
             Ok(true) => {
-                self.known = Instant::now();
+                self.known = asked;
                 Ok(())
             }
             Ok(false) => Err(Error::MediaNotFound(self.media_id.to_string())),

@@ -10,6 +10,7 @@ use quartet_chassis::clock::{from_unix_seconds, timestamp};
 use quartet_chassis::etag;
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::id::Id;
+use quartet_chassis::line::named;
 use quartet_chassis::page;
 use quartet_chassis::parts::Parts;
 use quartet_proto::media::v1::media_service_server::MediaService;
@@ -20,12 +21,12 @@ use super::download::{Downloads, Wanted};
 use super::{ask, watch};
 use crate::config::Config;
 use crate::error::Error;
-use crate::given::{FILE_NAME, name, name_mask};
 use crate::kind::{stated, stated_or_all};
 use crate::objects::Objects;
 use crate::range::{self, Asked};
 use crate::store::Store;
 use crate::store::media::{File, Listed};
+use crate::upload::FILE_NAME;
 
 /// How long links are good, in seconds, where nothing is said.
 const LINK: i64 = 300;
@@ -103,9 +104,9 @@ impl MediaService for MediaApi {
         let UpdateMediaRequest { media, update_mask } = request.into_inner();
         let given = media.unwrap_or_default();
         let mut fields = Fields::default();
-        let mask = fields.take("update_mask", name_mask(&update_mask.unwrap_or_default().paths));
-        let name = fields.take("media.name", name(&given.name, FILE_NAME));
-        let (Some(()), Some(name)) = (mask, name) else { return Err(Error::from(fields).into()) };
+        fields.check_name_mask(&update_mask.unwrap_or_default().paths);
+        let name = fields.take("media.name", named(&given.name, FILE_NAME));
+        let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let id = ask::media(&given.media_id)?;
         let file = self.store.rename_file(id, &name, etag::version(&given.etag), caller.account_id).await?;
         Ok(Response::new(UpdateMediaResponse { media: Some(file.into()) }))

@@ -6,6 +6,7 @@ use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::idempotency::{self, RequestKey};
+use quartet_chassis::line::named;
 use quartet_chassis::page;
 use quartet_proto::media::v1::project_service_server::ProjectService;
 use quartet_proto::media::v1::{
@@ -19,7 +20,6 @@ use tonic::{Request, Response, Status};
 
 use super::ask;
 use crate::error::Error;
-use crate::given::{name, name_mask};
 use crate::project::NAME;
 use crate::store::Store;
 use crate::store::project_view::{ProjectList, ProjectView, Scope};
@@ -41,7 +41,7 @@ impl ProjectService for ProjectApi {
         let caller = Caller::of(&request)?;
         let CreateProjectRequest { name: given, idempotency_key } = request.into_inner();
         let mut fields = Fields::default();
-        let name = fields.take("name", name(&given, NAME));
+        let name = fields.take("name", named(&given, NAME));
         let key = fields.take("idempotency_key", idempotency::key(idempotency_key));
         let (Some(name), Some(key)) = (name, key) else { return Err(Error::from(fields).into()) };
         let key = key.map(|key| RequestKey::new(key, &[b"project", name.as_bytes()]));
@@ -82,8 +82,8 @@ impl ProjectService for ProjectApi {
         let UpdateProjectRequest { project, update_mask } = request.into_inner();
         let given = project.unwrap_or_default();
         let mut fields = Fields::default();
-        fields.take("update_mask", name_mask(&update_mask.unwrap_or_default().paths));
-        let name = fields.take("project.name", name(&given.name, NAME));
+        fields.check_name_mask(&update_mask.unwrap_or_default().paths);
+        let name = fields.take("project.name", named(&given.name, NAME));
         let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let id = ask::project(&given.project_id)?;
         let changed = self.store.rename_project(id, caller.account_id, etag::version(&given.etag), &name).await?;

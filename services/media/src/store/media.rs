@@ -11,7 +11,7 @@ use quartet_proto::media::v1::MediaKind;
 use super::Store;
 use super::blob::release;
 use super::event::{EventKind, note};
-use super::project::{ProjectRow, count_media, role_in, role_locked};
+use super::project::{ProjectRow, count_media, not_found, role_in, role_locked};
 use super::usage::give_back;
 use crate::error::Error;
 use crate::kind::kind_name;
@@ -138,17 +138,20 @@ impl Store {
 
     /// The newest file of a kind, for a member of the project.
     pub async fn newest(&self, project_id: Id, kind: MediaKind, account: Id) -> Result<Option<File>, Error> {
-        let conn = &mut self.db.read().await?;
-        must_be_member(conn, project_id, account).await?;
         let listed = Listed { project_id, kind: Some(kind), before: Id::MAX, size: 0 };
-        Ok(files_in(conn, &listed).await?.into_iter().next())
+        self.db
+            .snapshot(async |conn| {
+                must_be_member(conn, project_id, account).await?;
+                Ok::<_, Error>(files_in(conn, &listed).await?.into_iter().next())
+            })
+            .await
     }
 
     /// A page of a project's files, for a member of it, and how many there are in all.
     pub async fn files(&self, listed: &Listed, account: Id) -> Result<(Vec<File>, i64), Error> {
         let (listed, names) = (*listed, names(listed.kind));
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 must_be_member(conn, listed.project_id, account).await?;
                 let all = media::table.filter(media::project_id.eq(listed.project_id));
                 let all = all.filter(media::kind.eq_any(names)).count();
@@ -206,12 +209,9 @@ impl Store {
     }
 }
 
-/// Refuses whoever is no member of the project.
+/// Refuses whoever is no member of the project. What is read of it for them belongs into the same snapshot.
 async fn must_be_member(conn: &mut Conn, project_id: Id, account: Id) -> Result<(), Error> {
-    match role_in(conn, project_id, account).await? {
-        Some(_) => Ok(()),
-        None => Err(Error::ProjectNotFound(project_id.to_string())),
-    }
+    role_in(conn, project_id, account).await?.map(drop).ok_or_else(|| not_found(project_id))
 }
 
 /// A file with its project, locked, and what the caller may do there.

@@ -44,24 +44,13 @@ impl Store {
         after: Option<(Time, Id)>,
         size: i64,
     ) -> Result<(Role, Vec<MemberRow>), Error> {
-        let conn = &mut self.db.read().await?;
-        let (project, role) = role_in(conn, project_id, caller).await?.ok_or_else(|| not_found(project_id))?;
-        let mut rows = Vec::new();
-        if after.is_none() {
-            rows.push((project.owner_id, Role::Owner.name().to_owned(), false, project.create_time));
-        }
-        rows.append(&mut others(conn, &project, after, size + 1).await?);
-        rows.truncate(usize::try_from(size + 1).unwrap_or_default());
-        let ids: Vec<Id> = rows.iter().map(|(id, ..)| *id).collect();
-        let mut people = hold::people(conn, &ids).await?;
-        let row = |(account_id, role, offered, create_time): (Id, String, bool, Time)| MemberRow {
-            account_id,
-            role: Role::stored(&role),
-            offered,
-            create_time,
-            account: people.remove(&account_id),
-        };
-        Ok((role, rows.into_iter().map(row).collect()))
+        self.db
+            .snapshot(async |conn| {
+                let found = role_in(conn, project_id, caller).await?;
+                let (project, role) = found.ok_or_else(|| not_found(project_id))?;
+                Ok::<_, Error>((role, page(conn, &project, after, size).await?))
+            })
+            .await
     }
 
     /// Makes somebody a member with this role, or gives a member this role.
@@ -106,6 +95,31 @@ impl Store {
             })
             .await
     }
+}
+
+/// As many members as asked for, and one more if there are more.
+async fn page(
+    conn: &mut Conn,
+    project: &ProjectRow,
+    after: Option<(Time, Id)>,
+    size: i64,
+) -> Result<Vec<MemberRow>, DbError> {
+    let mut rows = Vec::new();
+    if after.is_none() {
+        rows.push((project.owner_id, Role::Owner.name().to_owned(), false, project.create_time));
+    }
+    rows.append(&mut others(conn, project, after, size + 1).await?);
+    rows.truncate(usize::try_from(size + 1).unwrap_or_default());
+    let ids: Vec<Id> = rows.iter().map(|(id, ..)| *id).collect();
+    let mut people = hold::people(conn, &ids).await?;
+    let row = |(account_id, role, offered, create_time): (Id, String, bool, Time)| MemberRow {
+        account_id,
+        role: Role::stored(&role),
+        offered,
+        create_time,
+        account: people.remove(&account_id),
+    };
+    Ok(rows.into_iter().map(row).collect())
 }
 
 /// The members but for the owner, those who came first in front.

@@ -1,4 +1,4 @@
-//! Projects, and what somebody may do in one, asked of the tables in the transaction that then does it.
+//! Projects, and what somebody may do in one, asked of the tables in the transaction that then does it or the snapshot that then reads it.
 
 use chrono::{DateTime, TimeDelta};
 use diesel::prelude::*;

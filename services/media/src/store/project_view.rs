@@ -52,20 +52,26 @@ pub struct ProjectList {
 
 impl Store {
     pub async fn project(&self, id: Id, caller: Id, with_media: bool) -> Result<Option<ProjectView>, DbError> {
-        let conn = &mut self.db.read().await?;
-        let Some(found) = role_in(conn, id, caller).await? else { return Ok(None) };
-        Ok(views(conn, vec![found], with_media).await?.pop())
+        self.db
+            .snapshot(async |conn| {
+                let Some(found) = role_in(conn, id, caller).await? else { return Ok(None) };
+                Ok::<_, DbError>(views(conn, vec![found], with_media).await?.pop())
+            })
+            .await
     }
 
     /// As many projects as asked for, and one more if there are more; and how many there are in all.
     pub async fn projects(&self, list: &ProjectList) -> Result<(Vec<ProjectView>, i64), DbError> {
         let now = self.now();
-        let conn = &mut self.db.scan().await?;
-        let (rows, count) = match list.scope {
-            Scope::Deleted => deleted(conn, list, now).await?,
-            Scope::Member | Scope::Owned => theirs(conn, list).await?,
-        };
-        Ok((views(conn, rows, list.with_media).await?, count))
+        self.db
+            .long_snapshot(async |conn| {
+                let (rows, count) = match list.scope {
+                    Scope::Deleted => deleted(conn, list, now).await?,
+                    Scope::Member | Scope::Owned => theirs(conn, list).await?,
+                };
+                Ok::<_, DbError>((views(conn, rows, list.with_media).await?, count))
+            })
+            .await
     }
 
     /// How many bytes the projects of an account take.

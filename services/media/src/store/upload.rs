@@ -18,7 +18,7 @@ use crate::error::{Error, Quota};
 use crate::kind::{kind_name, stored_kind};
 use crate::objects;
 use crate::project::Role;
-use crate::schema::upload;
+use crate::schema::{member, project as project_table, upload};
 use crate::upload::{NewUpload, OPEN, Shape, longest, state_name, stored_state};
 
 /// An upload.
@@ -149,10 +149,16 @@ impl Store {
     /// An upload for who started it or owns the project, as long as they are members of it.
     pub async fn upload(&self, id: Id, account: Id) -> Result<UploadRow, Error> {
         let conn = &mut self.db.read().await?;
-        let row = upload_in(conn, id).await?.ok_or_else(|| not_found(id))?;
-        let role = role_in(conn, row.project_id, account).await?.map(|(_, role)| role);
-        let sees = role.is_some_and(|role| role.owns() || row.account_id == account);
-        if sees { Ok(row) } else { Err(not_found(id)) }
+        let seen = upload::table
+            .inner_join(project_table::table.on(project_table::id.eq(upload::project_id)))
+            .inner_join(member::table.on(member::project_id.eq(upload::project_id)))
+            .filter(upload::id.eq(id))
+            .filter(member::account_id.eq(account))
+            .filter(project_table::delete_time.is_null());
+        let found: Option<(UploadRow, String)> =
+            on!(conn, |db| seen.select((UploadRow::as_select(), member::role)).first(db).await.optional())?;
+        let sees = |row: &UploadRow, role: &str| Role::stored(role).owns() || row.account_id == account;
+        found.filter(|(row, role)| sees(row, role)).map(|(row, _)| row).ok_or_else(|| not_found(id))
     }
 
     /// Refuses whoever has not started the upload: for others it is not there.
@@ -165,21 +171,14 @@ impl Store {
 
     /// The open uploads of a page, the newest first, and one more if there are more: for the owner everybody's, otherwise the caller's.
     pub async fn open_uploads(&self, list: &UploadList, account: Id) -> Result<Vec<UploadRow>, Error> {
-        let conn = &mut self.db.read().await?;
-        let (_, role) =
-            role_in(conn, list.project_id, account).await?.ok_or_else(|| project::not_found(list.project_id))?;
-        let open = upload::table
-            .filter(upload::project_id.eq(list.project_id))
-            .filter(upload::id.lt(list.before))
-            .filter(upload::end_time.is_null())
-            .filter(upload::expire_time.gt(self.now()))
-            .order(upload::id.desc())
-            .limit(list.size + 1);
-        if role.owns() {
-            return Ok(on!(conn, |db| open.select(UploadRow::as_select()).load(db).await)?);
-        }
-        let own = open.filter(upload::account_id.eq(account));
-        Ok(on!(conn, |db| own.select(UploadRow::as_select()).load(db).await)?)
+        let (list, now) = (*list, self.now());
+        self.db
+            .snapshot(async |conn| {
+                let found = role_in(conn, list.project_id, account).await?;
+                let (_, role) = found.ok_or_else(|| project::not_found(list.project_id))?;
+                Ok::<_, Error>(open_in(conn, &list, (!role.owns()).then_some(account), now).await?)
+            })
+            .await
     }
 
     /// How the parts of an upload lie.
@@ -208,7 +207,31 @@ async fn upload_in(conn: &mut Conn, id: Id) -> Result<Option<UploadRow>, DbError
     on!(conn, |db| query.select(UploadRow::as_select()).first(db).await.optional())
 }
 
-/// The same, and nobody else changes it until the transaction ends.
+/// The open uploads of a page: all of the project, or those that `starter` has started.
+async fn open_in(
+    conn: &mut Conn,
+    list: &UploadList,
+    starter: Option<Id>,
+    now: Time,
+) -> Result<Vec<UploadRow>, DbError> {
+    let open = upload::table
+        .filter(upload::project_id.eq(list.project_id))
+        .filter(upload::id.lt(list.before))
+        .filter(upload::end_time.is_null())
+        .filter(upload::expire_time.gt(now))
+        .order(upload::id.desc())
+        .limit(list.size + 1);
+    let rows: Vec<UploadRow> = match starter {
+        None => on!(conn, |db| open.select(UploadRow::as_select()).load(db).await)?,
+        Some(starter) => {
+            let own = open.filter(upload::account_id.eq(starter));
+            on!(conn, |db| own.select(UploadRow::as_select()).load(db).await)?
+        }
+    };
+    Ok(rows)
+}
+
+/// An upload that nobody else changes until the transaction ends, whoever asks.
 pub async fn locked(conn: &mut Conn, id: Id) -> Result<Option<UploadRow>, DbError> {
     // An update that changes nothing locks a row on both engines, where one of them has no `for update`.
     let lock = diesel::update(upload::table.find(id)).set(upload::offset_bytes.eq(upload::offset_bytes));

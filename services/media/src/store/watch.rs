@@ -37,12 +37,18 @@ impl Store {
         on!(conn, |db| seen.first(db).await.optional())
     }
 
-    /// The next events behind one, the oldest first.
-    pub async fn events_after(&self, project_id: Id, number: i64) -> Result<Vec<EventRow>, DbError> {
+    /// The next events behind one, the oldest first. Nothing for who is no member.
+    pub async fn events_after(&self, project_id: Id, account: Id, number: i64) -> Result<Vec<EventRow>, DbError> {
         let conn = &mut self.db.read().await?;
-        let behind = event::table.filter(event::project_id.eq(project_id)).filter(event::number.gt(number));
-        let behind = behind.order(event::number).limit(BATCH as i64);
-        let rows: Vec<EventRow> = on!(conn, |db| behind.select(EventRow::as_select()).load(db).await)?;
-        Ok(rows)
+        let behind = event::table
+            .inner_join(project::table.on(project::id.eq(event::project_id)))
+            .inner_join(member::table.on(member::project_id.eq(event::project_id)))
+            .filter(event::project_id.eq(project_id))
+            .filter(event::number.gt(number))
+            .filter(project::delete_time.is_null())
+            .filter(member::account_id.eq(account))
+            .order(event::number)
+            .limit(BATCH as i64);
+        on!(conn, |db| behind.select(EventRow::as_select()).load(db).await)
     }
 }

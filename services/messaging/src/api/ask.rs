@@ -1,6 +1,7 @@
 //! What requests have in common: ids, which are opaque, so that what is none names nothing, and people by id or address.
 
 use quartet_chassis::accounts::address::address;
+use quartet_chassis::caller::Caller;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_proto::messaging::v1::{self as pb, person};
@@ -11,6 +12,11 @@ use crate::store::person::Person;
 
 pub fn conversation(id: &str) -> Result<Id, Error> {
     id.parse().map_err(|_| Error::ConversationNotFound(id.to_owned()))
+}
+
+/// Nothing, if a call comes from the account itself, with all that its session may do: what outlives the token is for nobody else.
+pub fn whole(caller: &Caller) -> Result<(), Error> {
+    if caller.is_whole() { Ok(()) } else { Err(Error::ActorRefused) }
 }
 
 /// Somebody who is named. Rights come first, so what is no id is nobody's.

@@ -1,13 +1,12 @@
 //! Who is blocked, as it is asked for and answered.
 
-use chrono::DateTime;
 use quartet_chassis::clock::{Time, timestamp};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::page;
 use quartet_proto::messaging::v1::{BlockedAccount, ListBlockedAccountsRequest};
-use serde::{Deserialize, Serialize};
 
+use super::moment::Moment;
 use crate::error::Error;
 use crate::store::block::{BlockList, BlockRow};
 
@@ -30,24 +29,12 @@ pub fn list(asked: &ListBlockedAccountsRequest, account: Id) -> Result<BlockList
     Ok(BlockList { account, after, size })
 }
 
-/// Behind whom a page begins.
-#[derive(Serialize, Deserialize)]
-struct Token {
-    /// Microseconds since 1970.
-    time: i64,
-    id: String,
-}
-
 pub fn token(last: &BlockRow) -> String {
-    page::encode(&Token { time: last.create_time.and_utc().timestamp_micros(), id: last.blocked_id.to_string() })
+    page::encode(&Moment::of(last.create_time, last.blocked_id))
 }
 
 fn position(token: &str) -> Result<Option<(Time, Id)>, &'static str> {
-    let Some(token) = page::decode::<Token>(token)? else { return Ok(None) };
-    // A year that no calendar of the databases has is none that was told.
-    let time = DateTime::from_timestamp_micros(token.time).filter(|_| (0..1 << 53).contains(&token.time));
-    let (Some(time), Ok(id)) = (time, token.id.parse()) else { return Err(page::NOT_A_TOKEN) };
-    Ok(Some((time.naive_utc(), id)))
+    page::decode::<Moment>(token)?.map(|moment| moment.read()).transpose()
 }
 
 impl From<BlockRow> for BlockedAccount {

@@ -43,9 +43,9 @@ pub async fn talk(api: LiveApi, stream: Arc<Stream>, mut frames: Frames, end: im
                 let ack = Box::pin(api.take(&stream, frame)).await;
                 stream.put(&live::ack(ack));
             }
-            // Who has nothing more to say still hears.
-            Ok(None) => return,
-            Ok(Some(_)) | Err(_) => return,
+            // Who has nothing more to say still hears; who says what can't be heard learns so.
+            Ok(_) => return,
+            Err(status) => return stream.refuse(status),
         }
     }
 }

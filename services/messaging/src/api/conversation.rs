@@ -1,23 +1,24 @@
 //! `ConversationService`.
 
-use chrono::DateTime;
 use prost::Message as _;
 use quartet_chassis::caller::Caller;
 use quartet_chassis::etag;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::idempotency::{RequestKey, key};
+use quartet_chassis::line::name;
 use quartet_chassis::page;
 use quartet_proto::messaging::v1::conversation_service_server::ConversationService;
 use quartet_proto::messaging::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
+use super::moment::Moment;
 use super::reach::reach;
 use super::{ask, block};
 use crate::conversation::{Kind, NAME};
 use crate::error::Error;
-use crate::given::{name, name_mask, until};
+use crate::given::until;
 use crate::rates::Rates;
 use crate::store::Store;
 use crate::store::contact::{ContactList, ContactRow};
@@ -95,7 +96,7 @@ impl ConversationService for ConversationApi {
         let UpdateConversationRequest { conversation, update_mask } = request.into_inner();
         let given = conversation.unwrap_or_default();
         let mut fields = Fields::default();
-        fields.take("update_mask", name_mask(&update_mask.unwrap_or_default().paths));
+        fields.check_name_mask(&update_mask.unwrap_or_default().paths);
         let name = fields.take("conversation.name", name(&given.name, NAME));
         let (Some(name), true) = (name, fields.is_empty()) else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&given.conversation_id)?;
@@ -111,6 +112,7 @@ impl ConversationService for ConversationApi {
         let caller = Caller::of(&request)?;
         let SetFavoriteRequest { conversation_id, favorite } = request.into_inner();
         let id = ask::conversation(&conversation_id)?;
+        self.rates.set(caller.account_id).await?;
         let changed = self.store.set_favorite(id, caller.account_id, favorite).await?;
         Ok(Response::new(SetFavoriteResponse { conversation: Some(changed.into()) }))
     }
@@ -119,6 +121,7 @@ impl ConversationService for ConversationApi {
         let caller = Caller::of(&request)?;
         let SetPinnedRequest { conversation_id, pinned } = request.into_inner();
         let id = ask::conversation(&conversation_id)?;
+        self.rates.set(caller.account_id).await?;
         let changed = self.store.set_pinned(id, caller.account_id, pinned).await?;
         Ok(Response::new(SetPinnedResponse { conversation: Some(changed.into()) }))
     }
@@ -130,6 +133,7 @@ impl ConversationService for ConversationApi {
         let until = fields.take("muted_until", until(muted_until, self.store.now()));
         let Some(until) = until else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&conversation_id)?;
+        self.rates.set(caller.account_id).await?;
         let changed = self.store.set_muted(id, caller.account_id, until).await?;
         Ok(Response::new(SetMutedResponse { conversation: Some(changed.into()) }))
     }
@@ -147,6 +151,7 @@ impl ConversationService for ConversationApi {
         fields.finish().map_err(Error::from)?;
         let id = ask::conversation(&conversation_id)?;
         let up_to = (up_to_seq > 0).then_some(up_to_seq);
+        self.rates.set(caller.account_id).await?;
         let changed = self.store.clear_history(id, caller.account_id, up_to).await?;
         Ok(Response::new(ClearHistoryResponse { conversation: Some(changed.into()) }))
     }
@@ -174,6 +179,8 @@ impl ConversationService for ConversationApi {
     ) -> Result<Response<BlockAccountResponse>, Status> {
         let caller = Caller::of(&request)?;
         let other = block::other(&request.get_ref().account_id, caller.account_id)?;
+        // It outlives the token.
+        ask::whole(&caller)?;
         self.rates.act(caller.account_id).await?;
         self.store.block_account(caller.account_id, other).await?;
         Ok(Response::new(BlockAccountResponse {}))
@@ -185,6 +192,8 @@ impl ConversationService for ConversationApi {
     ) -> Result<Response<UnblockAccountResponse>, Status> {
         let caller = Caller::of(&request)?;
         let other = block::other(&request.get_ref().account_id, caller.account_id)?;
+        // It outlives the token.
+        ask::whole(&caller)?;
         self.rates.act(caller.account_id).await?;
         self.store.unblock_account(caller.account_id, other).await?;
         Ok(Response::new(UnblockAccountResponse {}))
@@ -222,6 +231,12 @@ impl ConversationApi {
 
     async fn start_group(&self, caller: Id, start: &Start) -> Result<ConversationView, Error> {
         let (name, persons, key) = (&start.name, &start.persons, start.key.as_ref());
+        // Before anybody is looked up: what was answered once is not counted again, and whom it reached may be reached no more.
+        if let Some(key) = key
+            && let Some(made) = self.store.group_made(caller, key).await?
+        {
+            return Ok(made);
+        }
         let counted = reach(&self.store, &self.rates, caller, persons, Way::NewGroup).await?;
         let group = NewGroup { name, persons, key, limit: self.participants };
         let outcome = self.store.start_group(caller, &group).await;
@@ -269,22 +284,23 @@ fn filter(number: i32) -> Result<Filter, &'static str> {
 #[derive(Serialize, Deserialize)]
 struct Token {
     filter: i32,
-    /// Of a pinned one.
-    pin: Option<i64>,
-    /// Microseconds since 1970.
-    time: i64,
-    id: String,
+    behind: Behind,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Behind {
+    Pinned(i64),
+    Other(Moment),
 }
 
 impl Token {
     fn of(list: &ConversationList, position: Position) -> String {
         let filter = list.filter as i32;
-        page::encode(&match position {
-            Position::Pinned(number) => Token { filter, pin: Some(number), time: 0, id: String::new() },
-            Position::Other { activity_time, id } => {
-                Token { filter, pin: None, time: activity_time.and_utc().timestamp_micros(), id: id.to_string() }
-            }
-        })
+        let behind = match position {
+            Position::Pinned(number) => Behind::Pinned(number),
+            Position::Other { activity_time, id } => Behind::Other(Moment::of(activity_time, id)),
+        };
+        page::encode(&Token { filter, behind })
     }
 
     fn read(token: &str, filter: i32) -> Result<Option<Position>, &'static str> {
@@ -292,13 +308,12 @@ impl Token {
         if token.filter != filter {
             return Err(page::NOT_A_TOKEN);
         }
-        if let Some(number) = token.pin {
-            return Ok(Some(Position::Pinned(number)));
+        match token.behind {
+            Behind::Pinned(number) => Ok(Some(Position::Pinned(number))),
+            Behind::Other(moment) => {
+                moment.read().map(|(activity_time, id)| Some(Position::Other { activity_time, id }))
+            }
         }
-        // A year that no calendar of the databases has is none that was told.
-        let time = DateTime::from_timestamp_micros(token.time).filter(|_| (0..1 << 53).contains(&token.time));
-        let (Some(time), Ok(id)) = (time, token.id.parse()) else { return Err(page::NOT_A_TOKEN) };
-        Ok(Some(Position::Other { activity_time: time.naive_utc(), id }))
     }
 }
 

@@ -4,13 +4,14 @@ use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::timestamp;
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
+use quartet_chassis::line;
 use quartet_proto::messaging::v1::device_service_server::DeviceService;
 use quartet_proto::messaging::v1::register_device_request::Target as Given;
 use quartet_proto::messaging::v1::*;
 use tonic::{Request, Response, Status};
 
+use super::ask;
 use crate::error::Error;
-use crate::given;
 use crate::push::note::{Note, Subscription, Target};
 use crate::push::{Outcome, Push, SECRET, Step, Steps, is_key};
 use crate::rates::Rates;
@@ -37,16 +38,15 @@ impl DeviceService for DeviceApi {
         request: Request<RegisterDeviceRequest>,
     ) -> Result<Response<RegisterDeviceResponse>, Status> {
         let caller = Caller::of(&request)?;
-        if !caller.is_whole() {
-            // The device would be the session's, and hear for longer than the token is good.
-            return Err(Error::ActorRefused.into());
-        }
+        // The device would be the session's, and hear for longer than the token is good.
+        ask::whole(&caller)?;
         let RegisterDeviceRequest { name, target } = request.into_inner();
         let mut fields = Fields::default();
-        let name = fields.take("name", given::name(&name, NAME));
+        let name = fields.take("name", line::name(&name, NAME));
         let target = self.target(target, &mut fields);
         let (Some(name), Some(target)) = (name, target) else { return Err(Error::from(fields).into()) };
         let new = self.new_device(name, &target)?;
+        self.rates.set(caller.account_id).await?;
         let row = self.store.register_device(caller.account_id, caller.session_id, &new).await?;
         Ok(Response::new(RegisterDeviceResponse { device: Some(view(row, caller.session_id)) }))
     }
@@ -56,9 +56,11 @@ impl DeviceService for DeviceApi {
         request: Request<UnregisterDeviceRequest>,
     ) -> Result<Response<UnregisterDeviceResponse>, Status> {
         let caller = Caller::of(&request)?;
+        ask::whole(&caller)?;
         // What is no id is no device's.
         if let Ok(id) = request.into_inner().device_id.parse() {
-            self.store.unregister_device(caller.account_id, id).await.map_err(Error::from)?;
+            self.rates.set(caller.account_id).await?;
+            self.store.unregister_device(caller.account_id, id).await?;
         }
         Ok(Response::new(UnregisterDeviceResponse {}))
     }

@@ -32,6 +32,7 @@ impl EventApi {
 
     /// Notes what is on the screen of a stream.
     pub async fn focus_on(&self, account: Id, stream: Id, conversation_id: &str) -> Result<(), Error> {
+        self.rates.look(account).await?;
         let conversation = match conversation_id {
             "" => None,
             id => Some(self.own(account, id).await?),

@@ -13,6 +13,7 @@ use quartet_chassis::auth::{Claims, Refusal};
 use quartet_chassis::caller::Caller;
 use quartet_chassis::failure::{Failure, Fields};
 use quartet_chassis::parts::Parts;
+use quartet_chassis::{db, faults};
 use quartet_proto::messaging::v1::SubscribeRequest;
 use quartet_proto::r#type::v1::ErrorReason;
 use tonic::body::Body;
@@ -21,6 +22,7 @@ use tonic::codegen::Service;
 use tonic::server::NamedService;
 use tonic::{Code, Request, Status, Streaming};
 
+use super::arriving::Arriving;
 use super::connect::{self, Frames};
 use super::event::EventApi;
 use super::message::MessageApi;
@@ -30,12 +32,13 @@ use crate::live::{self, Asked, Kind};
 
 const SUBSCRIBE: &str = "/quartet.messaging.v1.EventService/Subscribe";
 const CONNECT: &str = "/quartet.messaging.v1.MessageService/Connect";
-/// The longest message of a request: a position for each of 2,000 conversations.
-const MESSAGE: usize = 512 << 10;
+/// The longest message of a request: a position for each of 2,000 conversations takes 105 KiB.
+const MESSAGE: usize = 160 << 10;
 /// How much is made ready for a message: most are short, and there are thousands of streams.
 const BUFFER: usize = 1 << 10;
-/// How long a client may take to say what it wants.
+/// How long a client may take to say what it wants, and how long for a message that it has begun.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+const ARRIVES: Duration = Duration::from_secs(30);
 
 /// What the streams need.
 #[derive(Clone)]
@@ -112,7 +115,7 @@ impl LiveApi {
         let (stream, body) = live::open(hub, &self.parts.clock, caller.account_id, Kind::Connect);
         let talk = connect::talk(self.clone(), stream, frames, end);
         // Not among the workers that end with the process: what it has begun to write it ends, and it ends with the stream.
-        self.parts.tasks.spawn(quartet_chassis::faults::carried(talk));
+        self.parts.tasks.spawn(db::carried(faults::carried(talk)));
         Ok(answer(Body::new(body)))
     }
 }
@@ -139,6 +142,7 @@ pub fn nothing_said() -> Status {
 }
 
 fn messages<T: prost::Message + Default + 'static>(body: Body) -> Streaming<T> {
+    let body = Arriving::new(body, MESSAGE, ARRIVES);
     Streaming::new_request(Decode(std::marker::PhantomData), body, None, Some(MESSAGE))
 }
 

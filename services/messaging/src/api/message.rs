@@ -46,7 +46,7 @@ impl MessageApi {
         };
         let conversation = ask::conversation(&conversation)?;
         self.rates.send(account).await?;
-        self.store.send_message(conversation, account, &new).await.map(Message::from)
+        self.store.send_message(conversation, account, new).await.map(Message::from)
     }
 }
 

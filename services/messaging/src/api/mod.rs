@@ -1,5 +1,6 @@
 //! The rpcs.
 
+mod arriving;
 pub mod ask;
 mod block;
 mod connect;
@@ -9,6 +10,7 @@ pub mod device;
 pub mod event;
 pub mod live;
 pub mod message;
+mod moment;
 pub mod participant;
 mod reach;
 pub mod receipt;

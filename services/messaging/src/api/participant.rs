@@ -1,6 +1,5 @@
 //! `ParticipantService`.
 
-use chrono::DateTime;
 use quartet_chassis::caller::Caller;
 use quartet_chassis::clock::Time;
 use quartet_chassis::failure::Fields;
@@ -13,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::ask;
 use super::conversation_view::with_address;
+use super::moment::Moment;
 use super::reach::reach;
 use crate::conversation::Role;
 use crate::error::Error;
@@ -108,25 +108,20 @@ impl ParticipantService for ParticipantApi {
 #[derive(Serialize, Deserialize)]
 struct Token {
     conversation: String,
-    /// Microseconds since 1970.
-    time: i64,
-    id: String,
+    behind: Moment,
 }
 
 fn token(last: &ParticipantRow, conversation: &str) -> String {
     page::encode(&Token {
         conversation: conversation.to_owned(),
-        time: last.row.create_time.and_utc().timestamp_micros(),
-        id: last.row.account_id.to_string(),
+        behind: Moment::of(last.row.create_time, last.row.account_id),
     })
 }
 
 fn position(token: &str, conversation: &str) -> Result<Option<(Time, Id)>, &'static str> {
     let Some(token) = page::decode::<Token>(token)? else { return Ok(None) };
-    // A year that no calendar of the databases has is none that was told.
-    let time = DateTime::from_timestamp_micros(token.time).filter(|_| (0..1 << 53).contains(&token.time));
-    let (Some(time), Ok(id), true) = (time, token.id.parse(), token.conversation == conversation) else {
+    if token.conversation != conversation {
         return Err(page::NOT_A_TOKEN);
-    };
-    Ok(Some((time.naive_utc(), id)))
+    }
+    token.behind.read().map(Some)
 }

@@ -31,24 +31,22 @@ pub async fn reach(store: &Store, rates: &Rates, caller: Id, persons: &[Person],
     rates.start(caller).await?;
     rates.name(caller, persons.len()).await?;
     let reached = look_up(store, rates, caller, persons, way).await?;
-    let taken = rates.reach(caller, &reached.strangers).await?;
+    let taken = rates.reach(caller, &reached.strangers, way).await?;
     Ok(Counted { reached, taken })
 }
 
-/// Who has named too many addresses that were nobody's is not told of any, so a place among them is taken before the look.
+/// Who has named too many addresses that were nobody's is not told of any, so the places among them are taken before the look.
 async fn look_up(store: &Store, rates: &Rates, caller: Id, persons: &[Person], way: Way) -> Result<Reached, Error> {
-    if !persons.iter().any(|person| matches!(person, Person::Address { .. })) {
+    let addresses = persons.iter().filter(|person| matches!(person, Person::Address { .. })).count();
+    if addresses == 0 {
         return store.reached(caller, persons, way).await;
     }
-    let place = rates.miss(caller, 1).await?;
+    let places = rates.miss(caller, addresses).await?;
     let outcome = store.reached(caller, persons, way).await;
     let missed = match &outcome {
         Err(Error::PersonNotFound(missing)) => missing.iter().filter(|text| text.contains('@')).count(),
         Ok(_) | Err(_) => 0,
     };
-    match missed {
-        0 => rates.give_back(&place).await,
-        more => drop(rates.miss(caller, more - 1).await?),
-    }
+    rates.missed(places, missed).await?;
     outcome
 }

@@ -12,6 +12,7 @@ use quartet_proto::messaging::v1::{
 use crate::conversation::Role;
 use crate::message::{Attached, Extras};
 use crate::reaction::{Group, Reactions};
+use crate::store::change::kind;
 use crate::store::edit::EditRow;
 use crate::store::message_view::{MessageView, Status};
 use crate::store::told::{Person, Told};
@@ -44,14 +45,14 @@ impl From<&Told> for Change {
         let message = || told.message.clone().map(|view| Message::from(MessageView::shared(view.row)));
         let participants = || Participants { participants: told.people.iter().map(Participant::from).collect() };
         let what = match row.kind.as_str() {
-            "SENT" => message().map(What::Sent),
-            "UPDATED" => message().map(What::Updated),
-            "REACTED" => told.reactions.as_ref().map(|reactions| What::Reacted(reacted(row.seq, reactions))),
-            "DELETED" => message().map(What::Deleted),
-            "JOINED" => Some(What::Joined(participants())),
-            "LEFT" => Some(What::Left(participants())),
-            "ROLE_CHANGED" => Some(What::RoleChanged(participants())),
-            "RENAMED" => Some(What::Renamed(Renamed { name: row.subject.clone() })),
+            kind::SENT => message().map(What::Sent),
+            kind::UPDATED => message().map(What::Updated),
+            kind::REACTED => told.reactions.as_ref().map(|reactions| What::Reacted(reacted(row.seq, reactions))),
+            kind::DELETED => message().map(What::Deleted),
+            kind::JOINED => Some(What::Joined(participants())),
+            kind::LEFT => Some(What::Left(participants())),
+            kind::ROLE_CHANGED => Some(What::RoleChanged(participants())),
+            kind::RENAMED => Some(What::Renamed(Renamed { name: row.subject.clone() })),
             _ => None,
         };
         Change {

@@ -193,7 +193,7 @@ async fn show(
 /// Whether what a client has is nothing to go on from: what came behind it is not kept any more, or the database does not have it, since an
 /// older state was brought back, and gives these numbers to others.
 fn begins_anew(position: i64, view: &View) -> bool {
-    position + 1 < view.first_change || position > view.last_change
+    position > view.last_change || position + 1 < view.first_change
 }
 
 fn tell_gone(stream: &Stream, id: Id) {

@@ -2,8 +2,9 @@
 //!
 //! Each stream is known to all instances by a field in Redis, which says until when, and which conversation is on its screen. Without
 //! Redis an instance knows of its own streams alone, and what comes of that is a push too many. The other way round a screen may be
-//! believed in that nobody sees any more: for half a minute when a line is dead, for two when an instance was killed. So a push that
-//! somebody is thought to see waits, and is not dropped before it is read (`LOOK` in the pushes' jobs): it comes late, and comes.
+//! believed in that nobody sees any more: for half a minute when a line is dead, for two when an instance was killed, or a stream ended just
+//! as another instance was told of its screen. So a push that somebody is thought to see waits, and is not dropped before it is read
+//! (`LOOK` in the pushes' jobs): it comes late, and comes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,20 +29,18 @@ const PART: usize = 500;
 impl Hub {
     /// Says what is on the screen of one of the account's streams, wherever it is.
     pub async fn set_focus(&self, account: Id, stream: Id, conversation: Option<Id>) -> Result<(), Error> {
-        let own = self.stream_of(account, stream);
-        if own.is_none() && !self.is_elsewhere(account, stream).await {
-            return Err(Error::StreamNotFound);
+        if let Some(own) = self.stream_of(account, stream) {
+            own.set_focus(conversation);
+            self.keep(&[own]).await;
+            return Ok(());
         }
-        match own {
-            Some(own) => {
-                own.set_focus(conversation);
-                self.keep(&[own]).await;
-            }
-            None => {
-                self.keep_field(account, stream, conversation).await;
-                self.spread(News::Focus { stream, account, conversation });
-            }
+        match self.is_elsewhere(account, stream).await {
+            Some(false) => return Err(Error::StreamNotFound),
+            Some(true) => self.keep_field(account, stream, conversation).await,
+            // Nothing is kept of a stream of which only its client speaks. Whoever has it may hear of it.
+            None => {}
         }
+        self.spread(News::Focus { stream, account, conversation });
         Ok(())
     }
 
@@ -55,7 +54,8 @@ impl Hub {
             };
             accounts.iter().filter(looks).copied().collect()
         };
-        let Some(redis) = self.0.redis.as_ref().filter(|_| self.hears()) else { return looking };
+        // Also while no news are heard: those come by another connection.
+        let Some(redis) = &self.0.redis else { return looking };
         for part in accounts.chunks(PART) {
             let maps: Vec<String> = part.iter().map(map).collect();
             let Ok(found) = redis.kept(&maps).await else { break };
@@ -68,9 +68,11 @@ impl Hub {
 
     /// What another instance was told of a stream that may be here.
     pub(super) fn focus_here(&self, stream: Id, account: Id, conversation: Option<Id>) {
-        if let Some(stream) = self.stream_of(account, stream) {
-            stream.set_focus(conversation);
-        }
+        let Some(stream) = self.stream_of(account, stream) else { return };
+        stream.set_focus(conversation);
+        // A renewal that was under way may say what was there before.
+        let hub = self.clone();
+        tokio::spawn(async move { hub.keep(&[stream]).await });
     }
 
     /// Makes a stream known, so that whichever instance is asked finds it.
@@ -87,20 +89,28 @@ impl Hub {
         }
     }
 
-    /// Renews what is known of all streams here.
-    pub(super) async fn renew_streams(&self) {
+    /// Renews what is known of all streams here. False when Redis did not take it.
+    pub(super) async fn renew_streams(&self) -> bool {
+        let mut all = true;
         for part in self.streams().chunks(PART) {
-            self.keep(part).await;
+            all &= self.keep(part).await;
         }
+        all
     }
 
-    async fn keep(&self, streams: &[Arc<Stream>]) {
-        let Some(redis) = self.0.redis.as_ref().filter(|_| self.hears()) else { return };
+    async fn keep(&self, streams: &[Arc<Stream>]) -> bool {
+        let Some(redis) = self.0.redis.as_ref().filter(|_| self.hears()) else { return false };
         let field = |stream: &Arc<Stream>| (map(&stream.account), stream.id.to_string(), self.value(stream.focus()));
         let fields: Vec<_> = streams.iter().map(field).collect();
-        if let Err(error) = redis.keep(&fields, 2 * LEASE).await {
+        let kept = redis.keep(&fields, 2 * LEASE).await;
+        if let Err(error) = &kept {
             tracing::debug!(%error, "streams can't be made known");
         }
+        // One may have ended meanwhile, and have been forgotten before.
+        for stream in streams.iter().filter(|stream| self.stream_of(stream.account, stream.id).is_none()) {
+            self.forget_stream(stream);
+        }
+        kept.is_ok()
     }
 
     async fn keep_field(&self, account: Id, stream: Id, conversation: Option<Id>) {
@@ -108,10 +118,13 @@ impl Hub {
         redis.keep(&[(map(&account), stream.to_string(), self.value(conversation))], 2 * LEASE).await.ok();
     }
 
-    /// Whether another instance has such a stream. Where that can't be known it is believed.
-    async fn is_elsewhere(&self, account: Id, stream: Id) -> bool {
-        let Some(redis) = &self.0.redis else { return false };
-        !self.hears() || redis.is_kept(&map(&account), &stream.to_string()).await.unwrap_or(true)
+    /// Whether another instance has such a stream, where that can be known.
+    async fn is_elsewhere(&self, account: Id, stream: Id) -> Option<bool> {
+        let Some(redis) = &self.0.redis else { return Some(false) };
+        if !self.hears() {
+            return None;
+        }
+        redis.is_kept(&map(&account), &stream.to_string()).await.ok()
     }
 
     fn stream_of(&self, account: Id, stream: Id) -> Option<Arc<Stream>> {

@@ -78,7 +78,15 @@ pub async fn hear(hub: Hub) {
     let Some(redis) = hub.0.redis.clone() else { return };
     loop {
         let heard = |text: &str| {
-            hub.0.heard.store(true, Ordering::Relaxed);
+            if !hub.0.heard.swap(true, Ordering::Relaxed) {
+                // Nobody was told of the streams here for as long as nothing was heard. The connection for that may come back later than this.
+                let hub = hub.clone();
+                tokio::spawn(async move {
+                    while hub.hears() && !hub.renew_streams().await {
+                        sleep(RETRY).await;
+                    }
+                });
+            }
             hub.take(text);
         };
         if let Err(error) = redis.hear(CHANNEL, PATIENCE, heard).await {

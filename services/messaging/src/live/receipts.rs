@@ -2,7 +2,6 @@
 //! sent lately. If thousands told thousands of every message that they read, nothing else would be told.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use quartet_chassis::id::Id;
 use quartet_proto::messaging::v1::subscribe_response::Event;
@@ -10,9 +9,8 @@ use quartet_proto::messaging::v1::subscribe_response::Event;
 use super::frame::Frames;
 use super::room::{Room, Seats};
 use super::seat::receipt;
+use crate::conversation::FEW;
 
-/// Up to how many participants everybody is told.
-const FEW: i32 = 100;
 /// How many of those who have sent lately are told in larger ones.
 pub const SENDERS: usize = 16;
 
@@ -27,8 +25,16 @@ impl Room {
     /// Takes over how far participants are, as it was read. Whether something is to be told later.
     pub fn learn_marks(&self, marks: impl Iterator<Item = (Id, (i64, i64))>) -> bool {
         let mut seats = self.lock();
+        if seats.people == 0 {
+            // Nobody here was told of the conversation yet, with which they will be told this.
+            return false;
+        }
+        let again = seats.people <= FEW && std::mem::take(&mut seats.were_many);
         for (account, mark) in marks {
-            seats.learn_mark(self.id, account, mark);
+            match again {
+                true => seats.mark_again(self.id, account, mark),
+                false => seats.learn_mark(self.id, account, mark),
+            }
         }
         !seats.late.is_empty()
     }
@@ -59,11 +65,17 @@ impl Room {
 }
 
 impl Seats {
-    /// Takes over how far somebody is, as it was read. Of whom nothing was known here, nothing is news: a room knows those first whom its
-    /// streams are told with the conversation, and the others when it is compared.
+    /// Notes how many take part.
+    pub(super) fn count(&mut self, people: i32) {
+        self.were_many |= self.people > FEW && people <= FEW;
+        self.people = people;
+    }
+
+    /// Takes over how far somebody is, as it was read. Where there are few, all that is known was told to everybody here, so that what is not
+    /// known is news. Where there are many, who is not shown is known from the first comparing on, and what they do is news from then on.
     pub(super) fn learn_mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
-        if let Entry::Vacant(unknown) = self.marks.entry(account) {
-            unknown.insert(mark);
+        if self.people > FEW && !self.marks.contains_key(&account) {
+            self.marks.insert(account, mark);
             return;
         }
         self.mark(id, account, mark);
@@ -71,19 +83,134 @@ impl Seats {
 
     /// Takes over how far somebody is, and tells it if that is further than was told. Nobody is ever told less than before.
     pub(super) fn mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
+        let known = self.marks.get(&account).copied().unwrap_or_default();
+        let next = self.rise(account, mark);
+        if next != known {
+            self.tell_mark(id, account, next);
+        }
+    }
+
+    /// The same, and it is told in any case.
+    fn mark_again(&mut self, id: Id, account: Id, mark: (i64, i64)) {
+        let next = self.rise(account, mark);
+        self.tell_mark(id, account, next);
+    }
+
+    fn rise(&mut self, account: Id, mark: (i64, i64)) -> (i64, i64) {
         let known = self.marks.entry(account).or_default();
-        let next = (known.0.max(mark.0), known.1.max(mark.1));
-        if *known == next {
-            return;
-        }
-        *known = next;
+        *known = (known.0.max(mark.0), known.1.max(mark.1));
+        *known
+    }
+
+    fn tell_mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
         if self.people > FEW {
-            self.late.insert(account, next);
+            self.late.insert(account, mark);
             return;
         }
-        let frames = Frames::of_event(Event::Receipt(receipt(id, account, next)));
+        let frames = Frames::of_event(Event::Receipt(receipt(id, account, mark)));
         for seat in self.by_stream.values_mut() {
-            seat.receipt(account, next, &frames);
+            seat.receipt(account, mark, &frames);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::live::room::Levelled;
+    use crate::live::tests::{CONVERSATION, account, item, joined, left, numbers, row, sent, stream, told, view};
+    use crate::live::view::View;
+    use crate::store::change::kind;
+    use crate::store::told::{Part, Person, Told};
+
+    /// Whose receipts are among these.
+    fn receipts(events: &[Event]) -> Vec<String> {
+        let whose =
+            |event: &Event| if let Event::Receipt(receipt) = event { Some(receipt.account_id.clone()) } else { None };
+        events.iter().filter_map(whose).collect()
+    }
+
+    #[test]
+    fn g6_where_there_are_few_whatever_nobody_was_told_is_news() {
+        let room = Room::new(CONVERSATION);
+        let (ada, bob) = (stream(account(1)), stream(account(2)));
+        room.sit(&ada);
+        // What is compared before anybody was told of the conversation is told with it.
+        assert!(!room.learn_marks([(account(10), (5, 4))].into_iter()));
+        assert_eq!(
+            room.level(&ada, 0, Some(&view(0, &[(account(10), (5, 4)), (account(11), (1, 1))]))),
+            Levelled::Level
+        );
+        assert!(receipts(&told(&ada)).is_empty());
+        room.learn_marks([(account(10), (5, 4)), (account(11), (1, 1)), (account(12), (3, 0))].into_iter());
+        assert_eq!(receipts(&told(&ada)), [account(12).to_string()]);
+        // What somebody else reads first is told to those who read before.
+        room.sit(&bob);
+        room.level(&bob, 0, Some(&view(0, &[(account(10), (6, 6)), (account(11), (1, 1)), (account(12), (3, 0))])));
+        assert_eq!((receipts(&told(&ada)), receipts(&told(&bob))), (vec![account(10).to_string()], vec![]));
+    }
+
+    #[test]
+    fn g6_who_has_just_come_and_is_compared_first_is_told_of_behind_that() {
+        let room = Room::new(CONVERSATION);
+        let ada = stream(account(1));
+        joined(&room, &ada, 0);
+        told(&ada);
+        let came = |number: i64, who: Id, far: i64| {
+            let part = Part {
+                conversation_id: CONVERSATION,
+                account_id: who,
+                role: "MEMBER".to_owned(),
+                delivered_seq: far,
+                read_seq: far,
+                create_time: DateTime::UNIX_EPOCH.naive_utc(),
+            };
+            let person = Person { account_id: who, account: None, role: String::new(), part: Some(part) };
+            item(Told { row: row(number, kind::JOINED, 0), message: None, reactions: None, people: vec![person] })
+        };
+        // Their coming was read before they had read anything, and arrives behind the comparing.
+        room.learn_marks([(account(4), (7, 7))].into_iter());
+        room.put([came(1, account(4), 5), came(2, account(5), 5)].into_iter());
+        room.pump();
+        let events = told(&ada);
+        assert_eq!(numbers(&events), [1, 2]);
+        let last = events.iter().rev().find_map(|event| match event {
+            Event::Receipt(receipt) => Some((receipt.account_id.clone(), receipt.read_seq)),
+            _ => None,
+        });
+        assert_eq!(last, Some((account(4).to_string(), 7)));
+        assert!(matches!(events.last(), Some(Event::Receipt(_))), "{events:?}");
+    }
+
+    #[test]
+    fn g6_where_there_are_many_how_far_those_are_who_are_read_the_first_time_is_no_news() {
+        let room = Room::new(CONVERSATION);
+        let (ada, bob) = (stream(account(1)), stream(account(2)));
+        for stream in [&ada, &bob] {
+            room.sit(stream);
+            let many = View { people: 101, ..view(0, &[]) };
+            assert_eq!(room.level(stream, 0, Some(&many)), Levelled::Level);
+        }
+        // Ada has sent lately, and hears how far the others are.
+        room.put(std::iter::once(item(sent(1, account(1)))));
+        room.pump();
+        told(&ada);
+        told(&bob);
+        assert!(!room.learn_marks((10..90).map(|number| (account(number), (1, 0)))));
+        // From then on they are known, and it is told.
+        assert!(room.learn_marks([(account(10), (1, 1))].into_iter()));
+        room.tell_late();
+        assert_eq!((receipts(&told(&ada)), receipts(&told(&bob))), (vec![account(10).to_string()], vec![]));
+        // When they are few, all are told how far all are, once.
+        room.put(std::iter::once(item(left(2, account(99)))));
+        room.pump();
+        told(&bob);
+        let all = || (10..90).map(|number| (account(number), (1, 1)));
+        room.learn_marks(all());
+        assert_eq!(receipts(&told(&bob)).len(), 80);
+        room.learn_marks(all());
+        assert!(told(&bob).is_empty());
     }
 }

@@ -15,6 +15,7 @@ use super::order::Line;
 use super::seat::{Place, Seat};
 use super::stream::Stream;
 use super::view::View;
+use crate::store::change::kind;
 
 /// About how many bytes of changes are told at a time.
 const TOLD: usize = 64 << 10;
@@ -48,6 +49,8 @@ pub struct Seats {
     /// Who has sent lately, the last one behind.
     pub(super) senders: Vec<Id>,
     pub(super) people: i32,
+    /// There were many until lately, and how far everybody is was told to few of them.
+    pub(super) were_many: bool,
     /// Who types, and until when.
     pub(super) typing: HashMap<Id, Time>,
     /// Nobody has listened for a moment, and the room was given up.
@@ -184,6 +187,13 @@ impl Room {
         seats.closed
     }
 
+    /// Gives the room up whoever is in it, and answers who was.
+    pub fn shut(&self) -> Vec<Arc<Stream>> {
+        let mut seats = self.lock();
+        seats.closed = true;
+        seats.by_stream.drain().map(|(_, seat)| seat.stream).collect()
+    }
+
     /// Lets a stream that is told what happens wait with it, while the conversation is read once more.
     pub fn hold(&self, stream: &Stream) {
         let mut seats = self.lock();
@@ -296,20 +306,21 @@ impl Seats {
     /// What a change says of the participants.
     fn note(&mut self, id: Id, item: &Item, came: &mut Vec<(Id, i64)>) {
         let (joined, left) = (item.told.joined().count() as i32, item.told.left().count() as i32);
-        self.people = self.people.saturating_add(joined).saturating_sub(left);
+        self.count(self.people.saturating_add(joined).saturating_sub(left));
         for account in item.told.left() {
             self.marks.remove(&account);
             self.typing.remove(&account);
         }
         came.extend(item.told.joined().map(|account| (account, item.number())));
-        if item.told.row.kind == "JOINED" {
-            // As it was just told.
-            let parts = item.told.people.iter().filter_map(|person| person.part.as_ref());
-            for part in parts {
-                self.marks.entry(part.account_id).or_insert((part.delivered_seq, part.read_seq));
+        if item.told.row.kind == kind::JOINED {
+            for part in item.told.people.iter().filter_map(|person| person.part.as_ref()) {
+                // As it was just told; what came before that was of somebody whom nobody knew.
+                let told = (part.delivered_seq, part.read_seq);
+                let known = self.marks.insert(part.account_id, told).unwrap_or(told);
+                self.mark(id, part.account_id, known);
             }
         }
-        if item.told.row.kind != "SENT" {
+        if item.told.row.kind != kind::SENT {
             return;
         }
         let Some((sender, _)) = item.told.sender() else { return };
@@ -339,7 +350,7 @@ impl Seats {
 
     /// Takes over what was read of the participants. Those who were told less are told.
     fn learn(&mut self, id: Id, view: &View) {
-        self.people = view.people;
+        self.count(view.people);
         for (account, mark) in &view.marks {
             self.learn_mark(id, *account, *mark);
         }

@@ -112,9 +112,9 @@ impl Stream {
         self.queue.end(last.of(self.kind), status, reason == ResumeReason::Slow);
     }
 
-    /// Ends a stream that has not begun.
+    /// Ends it because what the client says can't be heard.
     pub fn refuse(&self, status: Status) {
-        self.queue.end(&Bytes::new(), Some(status), true);
+        self.queue.end(&Bytes::new(), Some(status), false);
     }
 
     pub fn is_open(&self) -> bool {
@@ -127,7 +127,7 @@ impl Stream {
         self.is_open()
     }
 
-    /// Waits until the client has gone or the stream has ended.
+    /// Waits until the client has gone. A stream that has ended is there until its end was read, or nobody reads any more.
     pub async fn gone(&self) {
         let gone = self.gone.notified();
         if self.lock_rooms().is_some() {

@@ -15,21 +15,21 @@ use super::item::{Item, Left};
 use super::room::{Levelled, Room};
 use super::stream::Stream;
 use super::view::View;
-use crate::store::change::ChangeRow;
+use crate::store::change::{ChangeRow, kind};
 use crate::store::message_view::{MessageRow, MessageView};
 use crate::store::told::{Person, Told};
 
-const CONVERSATION: Id = Id::MAX;
+pub(super) const CONVERSATION: Id = Id::MAX;
 
-fn account(number: u8) -> Id {
+pub(super) fn account(number: u8) -> Id {
     Id::from_bytes([number; 16])
 }
 
-fn stream(account: Id) -> Arc<Stream> {
+pub(super) fn stream(account: Id) -> Arc<Stream> {
     Arc::new(Stream::new(Id::new(&Clock::System), account, Kind::Subscribe))
 }
 
-fn row(number: i64, kind: &str, seq: i64) -> ChangeRow {
+pub(super) fn row(number: i64, kind: &str, seq: i64) -> ChangeRow {
     ChangeRow {
         conversation_id: CONVERSATION,
         number,
@@ -42,7 +42,7 @@ fn row(number: i64, kind: &str, seq: i64) -> ChangeRow {
 }
 
 /// A message, whose number is the change's.
-fn sent(number: i64, sender: Id) -> Told {
+pub(super) fn sent(number: i64, sender: Id) -> Told {
     let message = MessageRow {
         conversation_id: CONVERSATION,
         seq: number,
@@ -60,19 +60,19 @@ fn sent(number: i64, sender: Id) -> Told {
         send_time: DateTime::UNIX_EPOCH.naive_utc(),
         edit_time: None,
     };
-    Told::of(row(number, "SENT", number), MessageView::shared(message))
+    Told::of(row(number, kind::SENT, number), MessageView::shared(message))
 }
 
-fn left(number: i64, who: Id) -> Told {
+pub(super) fn left(number: i64, who: Id) -> Told {
     let person = Person { account_id: who, account: None, role: String::new(), part: None };
-    Told { row: row(number, "LEFT", 0), message: None, reactions: None, people: vec![person] }
+    Told { row: row(number, kind::LEFT, 0), message: None, reactions: None, people: vec![person] }
 }
 
-fn item(told: Told) -> Item {
+pub(super) fn item(told: Told) -> Item {
     Item::new(told, Left::default())
 }
 
-fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
+pub(super) fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
     View {
         id: CONVERSATION,
         frames: Frames::of_event(Event::Conversation(super::pb::Conversation { last_change, ..Default::default() })),
@@ -88,7 +88,7 @@ fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
 }
 
 /// What a stream was told.
-fn told(stream: &Stream) -> Vec<Event> {
+pub(super) fn told(stream: &Stream) -> Vec<Event> {
     let (mut events, all) = (Vec::new(), stream.drained());
     let mut rest = all.as_slice();
     while let Some((prefix, more)) = rest.split_at_checked(5) {
@@ -99,12 +99,12 @@ fn told(stream: &Stream) -> Vec<Event> {
     events
 }
 
-fn numbers(events: &[Event]) -> Vec<i64> {
+pub(super) fn numbers(events: &[Event]) -> Vec<i64> {
     let number = |event: &Event| if let Event::Change(change) = event { Some(change.change_seq) } else { None };
     events.iter().filter_map(number).collect()
 }
 
-fn joined(room: &Room, stream: &Arc<Stream>, at: i64) {
+pub(super) fn joined(room: &Room, stream: &Arc<Stream>, at: i64) {
     room.sit(stream);
     assert_eq!(room.level(stream, at, Some(&view(at, &[]))), Levelled::Level);
 }
@@ -379,22 +379,21 @@ fn g4_in_any_order_every_stream_hears_every_number_once() {
 }
 
 #[test]
-fn g6_how_far_those_are_who_are_read_the_first_time_is_no_news() {
+fn s44_in_a_room_that_was_given_up_nobody_stays_and_nobody_sits_down() {
     let room = Room::new(CONVERSATION);
-    let ada = stream(account(1));
+    let (ada, bob) = (stream(account(1)), stream(account(2)));
     joined(&room, &ada, 0);
-    told(&ada);
-    // What is compared knows many of whom nobody was told.
-    assert!(!room.learn_marks((10..90).map(|number| (account(number), (5, 4)))));
-    assert!(told(&ada).is_empty());
-    // From then on they are known, and it is told.
-    room.learn_marks([(account(10), (5, 5))].into_iter());
-    room.receipt(account(11), (6, 4));
-    let events = told(&ada);
-    assert!(matches!(events.as_slice(), [Event::Receipt(_), Event::Receipt(_)]), "{events:?}");
-    // Who says it themselves is heard the first time, too.
-    room.receipt(account(95), (1, 1));
-    assert_eq!(told(&ada).len(), 1);
+    room.know(300);
+    assert!(room.wants_reading());
+    // What is missing is not kept any more.
+    let streams: Vec<Id> = room.shut().iter().map(|stream| stream.id).collect();
+    assert_eq!((streams, room.len(), room.close()), (vec![ada.id], 0, true));
+    assert!(!room.sit(&bob));
+    let next = Room::new(CONVERSATION);
+    joined(&next, &bob, 300);
+    next.put(std::iter::once(item(sent(301, account(1)))));
+    next.pump();
+    assert_eq!((numbers(&told(&bob)), next.missing()), (vec![301], None));
 }
 
 #[test]

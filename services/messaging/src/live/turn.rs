@@ -19,21 +19,21 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// As long as this is there, its stream may read.
-struct Turn {
+struct ReadingTurn {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
 
 impl Hub {
     /// Waits for a stream's turn. None when its client has gone meanwhile.
-    async fn turn(&self, stream: &Stream) -> Option<Turn> {
+    async fn turn(&self, stream: &Stream) -> Option<ReadingTurn> {
         let own = lock(&self.0.people).get(&stream.account)?.turns.clone();
         let own = own.acquire_owned().await.ok()?;
         if !stream.is_open() {
             return None;
         }
         let all = self.0.turns.clone().acquire_owned().await.ok()?;
-        stream.is_open().then_some(Turn { _own: own, _all: all })
+        stream.is_open().then_some(ReadingTurn { _own: own, _all: all })
     }
 }
 

@@ -81,10 +81,11 @@ async fn read(store: &Store, room: &Arc<Room>, patience: Duration) {
 async fn fill(store: &Store, room: &Room, behind: i64) -> Result<bool, DbError> {
     let gap = store.gap(room.id, behind).await?;
     if behind + 1 < gap.first_change {
-        // What is missing is not kept any more: all begin anew.
-        for stream in room.streams() {
+        // What is missing is not kept any more: all begin anew, and in another room. In this one somebody might stay who reads nothing.
+        for stream in room.shut() {
             stream.resume(ResumeReason::Interrupted);
         }
+        store.hub.give_up(room);
         return Ok(false);
     }
     if gap.told.first().is_none_or(|told| told.row.number != behind + 1) {
@@ -131,15 +132,15 @@ async fn look_at(store: &Store, stream: &Arc<Stream>, conversation: Id) -> Resul
     // First a seat, then the reading: what happens in between is kept.
     let Some(room) = hub.sit(stream, conversation) else { return Ok(None) };
     room.hold(stream);
-    let Some(view) = store.conversation(conversation, stream.account).await? else {
+    let Some(seen) = store.conversation_seen(conversation, stream.account).await? else {
         hub.remember_one(stream.account, conversation, None);
         if hub.unsit(stream, conversation) {
             stream.tell(Event::Gone(ConversationGone { conversation_id: conversation.to_string() }));
         }
         return Ok(None);
     };
-    hub.remember_one(stream.account, conversation, Some(OwnRow::from(&view.own)));
-    let view = View::from(view);
+    hub.remember_one(stream.account, conversation, Some(OwnRow::from(&seen.view.own)));
+    let view = View::from(seen);
     hub.watch(stream, view.peer);
     hub.unwatch(stream, view.stranger);
     match room.level(stream, view.last_change, Some(&view)) {

@@ -12,6 +12,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 /// The longest endpoint.
 const LENGTH: usize = 2048;
 
+/// Where browsers have their push services.
+const BROWSERS: [&str; 4] = ["fcm.googleapis.com", "push.services.mozilla.com", "push.apple.com", "notify.windows.com"];
+
 /// What an endpoint may be.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -72,6 +75,16 @@ impl Rules {
     fn takes(&self, address: IpAddr) -> bool {
         is_public(address) || self.loopback && address.is_loopback()
     }
+}
+
+/// Whether a browser's maker answers there.
+pub fn is_of_a_browser(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let is_default = url.scheme() == "https" && url.port().is_none();
+    is_default
+        && BROWSERS
+            .iter()
+            .any(|name| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 /// Resolves names for the connections themselves: what they connect to is what was looked at.
@@ -139,6 +152,16 @@ mod tests {
 
     fn rules() -> Rules {
         Rules { ports: vec![443], loopback: false }
+    }
+
+    #[test]
+    fn s49_a_browser_s_own_service_is_known_and_what_looks_like_it_is_not() {
+        let is = |url: &str| Url::parse(url).is_ok_and(|url| is_of_a_browser(&url));
+        assert!(is("https://updates.push.services.mozilla.com/wpush/v2/a"));
+        assert!(is("https://fcm.googleapis.com/fcm/send/a") && is("https://wns2-am3p.notify.windows.com/w/?token=a"));
+        let others =
+            ["https://xpush.apple.com/a", "https://push.apple.com.example.com/a", "https://push.apple.com:8443/a"];
+        assert!(others.into_iter().all(|url| !is(url)));
     }
 
     #[test]

@@ -40,9 +40,9 @@ use self::work::SLOTS;
 pub use self::work::start;
 
 /// How many calls at once a push service is given that a user has named: no origin holds up the others.
-const OF_AN_ORIGIN: Share = Share { calls: SLOTS as u32 / 4, is_patient: false };
-/// And Firebase, which the operator has named and which most devices are at.
-const OF_FIREBASE: Share = Share { calls: SLOTS as u32 / 4 * 3, is_patient: true };
+const OF_AN_ORIGIN: Share = Share { calls: SLOTS as u32 / 4, is_named: true };
+/// And one whose answers nobody but its maker makes slow: Firebase, and those of browsers, which most devices are at.
+const OF_A_MAKER: Share = Share { calls: SLOTS as u32 / 4 * 3, is_named: false };
 
 /// The ways to devices, as far as they are set up.
 #[derive(Clone)]
@@ -141,10 +141,11 @@ impl Push {
 
     fn service(&self, to: &Target) -> (String, Share) {
         match to {
-            Target::Fcm(_) => ("fcm".to_owned(), OF_FIREBASE),
+            Target::Fcm(_) => ("fcm".to_owned(), OF_A_MAKER),
             Target::Web(to) => {
-                let url = self.0.rules.endpoint(&to.endpoint);
-                (url.map(|url| url.origin().ascii_serialization()).unwrap_or_default(), OF_AN_ORIGIN)
+                let Ok(url) = self.0.rules.endpoint(&to.endpoint) else { return (String::new(), OF_AN_ORIGIN) };
+                let share = if address::is_of_a_browser(&url) { OF_A_MAKER } else { OF_AN_ORIGIN };
+                (url.origin().ascii_serialization(), share)
             }
         }
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::work::SLOTS;
+
 /// The first rest after a failure; it doubles with each failure that follows …
 const REST: Duration = Duration::from_millis(500);
 /// … up to this.
@@ -16,19 +18,24 @@ const SLOW: Duration = Duration::from_secs(1);
 const TIMES: u32 = 2;
 /// How long a place is waited for, and how long who got none stays away.
 const WAIT: Duration = Duration::from_secs(1);
+/// How many calls at once go to services that users have named, all of them together: the others have the rest of the places for themselves.
+const NAMED: usize = SLOTS / 2;
 /// How many services are remembered.
 const SERVICES: usize = 10_000;
 
-/// How many calls a service is given at once, and whether it rests for being slow: one that a user has named does.
+/// How many calls a service is given at once, and whether a user has named it: then it rests when it is slow, and shares places with others.
 #[derive(Debug, Clone, Copy)]
 pub struct Share {
     pub calls: u32,
-    pub is_patient: bool,
+    pub is_named: bool,
 }
 
 /// All push services that are called or rest.
-#[derive(Clone, Default)]
-pub struct Services(Arc<Mutex<HashMap<String, Service>>>);
+#[derive(Clone)]
+pub struct Services {
+    all: Arc<Mutex<HashMap<String, Service>>>,
+    named: Arc<Semaphore>,
+}
 
 struct Service {
     until: Instant,
@@ -44,7 +51,14 @@ pub struct Visit {
     name: String,
     share: Share,
     begun: Instant,
-    place: Option<OwnedSemaphorePermit>,
+    /// With that among all that users have named, if it is one of those.
+    place: Option<(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>)>,
+}
+
+impl Default for Services {
+    fn default() -> Services {
+        Services { all: Arc::default(), named: Arc::new(Semaphore::new(NAMED)) }
+    }
 }
 
 impl Services {
@@ -57,7 +71,10 @@ impl Services {
         } else {
             tokio::time::timeout(WAIT, places.acquire_owned()).await.ok().and_then(Result::ok)
         };
-        visit.place = Some(place.ok_or(WAIT)?);
+        let place = place.ok_or(WAIT)?;
+        // Behind that: who waits for a place at one of them keeps nobody from another.
+        let named = if share.is_named { Some(self.named.clone().try_acquire_owned()) } else { None };
+        visit.place = Some((place, named.transpose().map_err(|_| WAIT)?));
         // Its rest may have begun meanwhile.
         match self.left(name) {
             Some(left) => Err(left),
@@ -92,7 +109,7 @@ impl Services {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Service>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,7 +130,7 @@ impl Visit {
         let took = self.begun.elapsed();
         if let Some(service) = self.services.lock().get_mut(&self.name) {
             service.failures = 0;
-            if took > SLOW && !self.share.is_patient {
+            if took > SLOW && self.share.is_named {
                 service.until = service.until.max(Instant::now() + took * TIMES);
             }
         }
@@ -134,9 +151,11 @@ impl Drop for Visit {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
-    const SHARE: Share = Share { calls: 4, is_patient: false };
+    const SHARE: Share = Share { calls: 4, is_named: true };
 
     async fn visit(services: &Services, name: &str) -> anyhow::Result<Visit> {
         services.visit(name, SHARE).await.map_err(|left| anyhow::anyhow!("{left:?} left"))
@@ -185,15 +204,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s49_who_answers_well_and_slowly_is_left_alone_for_a_while_unless_the_operator_has_named_it()
-    -> anyhow::Result<()> {
+    async fn s49_services_that_users_name_leave_places_to_the_others_however_many_they_are() -> anyhow::Result<()> {
+        let services = Services::default();
+        let mut slow = Vec::new();
+        for number in 0..NAMED {
+            slow.push(visit(&services, &number.to_string()).await?);
+        }
+        assert!(services.visit("one more", SHARE).await.is_err_and(|left| left == WAIT));
+        assert!(services.visit("a browser's", Share { is_named: false, ..SHARE }).await.is_ok());
+        slow.pop();
+        assert!(visit(&services, "one more").await.is_ok());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn s49_who_waits_for_a_place_at_a_slow_service_keeps_nobody_from_another() -> anyhow::Result<()> {
+        let services = Services::default();
+        let mut slow = Vec::new();
+        for _ in 0..SHARE.calls {
+            slow.push(visit(&services, "slow").await?);
+        }
+        let mut waiting: Vec<_> = (0..NAMED).map(|_| Box::pin(visit(&services, "slow"))).collect();
+        assert!(waiting.iter_mut().all(|visit| visit.now_or_never().is_none()));
+        assert!(visit(&services, "another").await.is_ok());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn s49_who_answers_well_and_slowly_is_left_alone_for_a_while_unless_its_maker_is_known() -> anyhow::Result<()>
+    {
         let services = Services::default();
         let mut slow = visit(&services, "a").await?;
         slow.begun -= 2 * SLOW;
         slow.answered();
         assert!(services.visit("a", SHARE).await.is_err_and(|left| left > 3 * SLOW));
         let mut slow = visit(&services, "b").await?;
-        (slow.begun, slow.share.is_patient) = (slow.begun - 2 * SLOW, true);
+        (slow.begun, slow.share.is_named) = (slow.begun - 2 * SLOW, false);
         slow.answered();
         assert!(visit(&services, "b").await.is_ok());
         Ok(())

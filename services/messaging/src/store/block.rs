@@ -40,11 +40,13 @@ pub struct BlockList {
 impl Store {
     /// Accepts nothing from somebody any more. Who is blocked already stays so.
     pub async fn block_account(&self, caller: Id, other: Id) -> Result<(), Error> {
+        let _turn = self.own_turn(caller).await?;
         let now = self.now();
         // It waits for whoever begins something with the caller, which may be a large group.
-        let shared = self
+        let changed = self
             .db
             .bulk(async |conn| {
+                hold::begin(conn, caller).await?;
                 // Before the conversation: who begins one that is there waits for it with the accounts in hand.
                 let people = both(conn, caller, other).await?;
                 if is_erased(conn, caller, &people).await? || !people.contains_key(&other) {
@@ -52,26 +54,25 @@ impl Store {
                 }
                 let shared = shared(conn, caller, other).await?;
                 insert(conn, caller, other, now).await?;
-                mark(conn, shared, caller, other, true).await?;
-                Ok::<_, Error>(shared)
+                Ok::<_, Error>(mark(conn, shared, caller, other, true).await?)
             })
             .await?;
-        self.tell_blocked(caller, other, shared);
+        self.tell_blocked(caller, other, changed);
         Ok(())
     }
 
     /// Accepts from somebody what they write again. Who is not blocked stays so.
     pub async fn unblock_account(&self, caller: Id, other: Id) -> Result<(), Error> {
-        let shared = self
+        let _turn = self.own_turn(caller).await?;
+        let changed = self
             .db
             .transaction(async |conn| {
                 let shared = shared(conn, caller, other).await?;
                 on!(conn, |db| diesel::delete(block::table.find((caller, other))).execute(db).await)?;
-                mark(conn, shared, caller, other, false).await?;
-                Ok::<_, Error>(shared)
+                Ok::<_, Error>(mark(conn, shared, caller, other, false).await?)
             })
             .await?;
-        self.tell_blocked(caller, other, shared);
+        self.tell_blocked(caller, other, changed);
         Ok(())
     }
 
@@ -99,9 +100,10 @@ impl Store {
             .await
     }
 
-    /// Lets the streams of both look at their conversation again: who is there is told to neither any more, or to both again.
-    fn tell_blocked(&self, caller: Id, other: Id, shared: Option<Id>) {
-        if let Some(id) = shared {
+    /// Lets the streams of both look at their conversation again, if something has changed there: who is there is told to neither any more, or
+    /// to both again.
+    fn tell_blocked(&self, caller: Id, other: Id, changed: Option<Id>) {
+        if let Some(id) = changed {
             self.hub.own(caller, id);
             self.hub.own(other, id);
         }
@@ -173,11 +175,13 @@ async fn insert(conn: &mut Conn, caller: Id, other: Id, now: Time) -> Result<(),
     Ok(())
 }
 
-/// Says it on the rows of a direct conversation that the transaction holds.
-async fn mark(conn: &mut Conn, shared: Option<Id>, by: Id, other: Id, blocks: bool) -> Result<(), DbError> {
-    let Some(id) = shared else { return Ok(()) };
-    let own = diesel::update(member::table.find((id, by))).set(member::blocks.eq(blocks));
-    on!(conn, |db| own.execute(db).await)?;
+/// Says it on the rows of a direct conversation that the transaction holds, and answers that one unless it says so already.
+async fn mark(conn: &mut Conn, shared: Option<Id>, by: Id, other: Id, blocks: bool) -> Result<Option<Id>, DbError> {
+    let Some(id) = shared else { return Ok(None) };
+    let own = member::table.find((id, by)).filter(member::blocks.ne(blocks));
+    let own = diesel::update(own).set(member::blocks.eq(blocks));
+    let changed: usize = on!(conn, |db| own.execute(db).await)?;
     let theirs = diesel::update(member::table.find((id, other))).set(member::blocked.eq(blocks));
-    on!(conn, |db| theirs.execute(db).await).map(drop)
+    on!(conn, |db| theirs.execute(db).await)?;
+    Ok((changed > 0).then_some(id))
 }

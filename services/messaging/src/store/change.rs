@@ -9,12 +9,26 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::message_view::MessageRow;
 use crate::schema::{change, conversation, member};
 
 /// How many changes of a conversation are kept; who has missed more takes it anew.
 const KEPT: i64 = 200_000;
 /// Each time that so many have come, those that are too many go, at most twice as many.
 const BATCH: i64 = 256;
+
+/// The kinds of changes, as they stand in the database.
+pub mod kind {
+    pub const SENT: &str = "SENT";
+    pub const UPDATED: &str = "UPDATED";
+    /// The reactions to a message have changed, and nothing else of it.
+    pub const REACTED: &str = "REACTED";
+    pub const DELETED: &str = "DELETED";
+    pub const JOINED: &str = "JOINED";
+    pub const LEFT: &str = "LEFT";
+    pub const ROLE_CHANGED: &str = "ROLE_CHANGED";
+    pub const RENAMED: &str = "RENAMED";
+}
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +64,10 @@ pub struct ChangeRow {
     pub create_time: Time,
 }
 
-/// The place of a new message.
+/// What the numbers of a conversation are behind new messages, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = conversation)]
-pub struct Place {
+pub struct Numbers {
     pub kind: String,
     pub participant_count: i32,
     pub last_seq: i64,
@@ -75,26 +89,61 @@ pub async fn note(
     write(conn, conversation_id, number, by, what, now).await
 }
 
-/// Takes the numbers of a new message and of its change. `None` where there is no such conversation; that the account takes part in it, as
-/// this believes, is to be asked once more behind it: on PostgreSQL it may have waited, and looked before that.
-pub async fn next_message(
+/// Takes the numbers of new messages and of their changes; the answer has the last ones. `None` where there is no such conversation; that the
+/// account takes part in it, as this believes, is to be asked once more behind it: on PostgreSQL it may have waited, and looked before that.
+pub async fn next_messages(
     conn: &mut Conn,
     conversation_id: Id,
     account: Id,
+    count: i64,
     now: Time,
-) -> Result<Option<Place>, DbError> {
+) -> Result<Option<Numbers>, DbError> {
     let takes_part = member::table
         .filter(member::conversation_id.eq(conversation_id))
         .filter(member::account_id.eq(account))
         .select(member::account_id);
     let theirs = conversation::table.find(conversation_id).filter(diesel::dsl::exists(takes_part));
     let next = diesel::update(theirs).set((
-        conversation::last_seq.eq(conversation::last_seq + 1),
-        conversation::last_change.eq(conversation::last_change + 1),
+        conversation::last_seq.eq(conversation::last_seq + count),
+        conversation::last_change.eq(conversation::last_change + count),
         conversation::activity_time.eq(now),
     ));
-    let place: Option<Place> = on!(conn, |db| next.returning(Place::as_returning()).get_result(db).await.optional())?;
-    Ok(place)
+    let numbers: Option<Numbers> =
+        on!(conn, |db| next.returning(Numbers::as_returning()).get_result(db).await.optional())?;
+    Ok(numbers)
+}
+
+/// Writes the changes of new messages, whose numbers were taken, from this one on.
+pub async fn sent(
+    conn: &mut Conn,
+    conversation_id: Id,
+    first: i64,
+    messages: &[MessageRow],
+) -> Result<Vec<ChangeRow>, DbError> {
+    let change = |(number, message): (i64, &MessageRow)| {
+        What::Sent(message.seq).row(conversation_id, number, message.sender_id, message.send_time)
+    };
+    let changes: Vec<ChangeRow> = (first..).zip(messages).map(change).collect();
+    let count = changes.len();
+    let insert = Rows {
+        before: "insert into change (conversation_id, number, kind, seq, account_id, subject, create_time)",
+        columns: vec![
+            Column::Ids(vec![conversation_id; count]),
+            Column::Numbers(changes.iter().map(|change| change.number).collect()),
+            Column::Texts(changes.iter().map(|change| change.kind.as_str()).collect()),
+            Column::Numbers(changes.iter().map(|change| change.seq).collect()),
+            Column::Ids(changes.iter().filter_map(|change| change.account_id).collect()),
+            Column::Texts(vec![""; count]),
+            Column::Times(changes.iter().map(|change| change.create_time).collect()),
+        ],
+        count,
+        after: "",
+    };
+    insert.run(conn).await?;
+    for change in &changes {
+        forget_some(conn, change).await?;
+    }
+    Ok(changes)
 }
 
 /// Writes a change whose number was taken.
@@ -108,9 +157,7 @@ pub async fn write(
 ) -> Result<ChangeRow, DbError> {
     let row = what.row(conversation_id, number, by, now);
     on!(conn, |db| diesel::insert_into(change::table).values(&row).execute(db).await)?;
-    if number % BATCH == 0 {
-        forget(conn, conversation_id, number - KEPT, 2 * BATCH).await?;
-    }
+    forget_some(conn, &row).await?;
     let people = what.people();
     if people.is_empty() {
         return Ok(row);
@@ -130,6 +177,14 @@ pub async fn write(
     Ok(row)
 }
 
+/// Removes now and then, when a change was written, those that are too many.
+async fn forget_some(conn: &mut Conn, written: &ChangeRow) -> Result<(), DbError> {
+    if written.number % BATCH == 0 {
+        forget(conn, written.conversation_id, written.number - KEPT, 2 * BATCH).await?;
+    }
+    Ok(())
+}
+
 /// Removes the first changes of a conversation that the transaction holds, below a number, and at most so many; whether there were some.
 async fn forget(conn: &mut Conn, conversation: Id, below: i64, most: i64) -> Result<bool, DbError> {
     let first = conversation::table.find(conversation).select(conversation::first_change);
@@ -143,14 +198,21 @@ async fn forget(conn: &mut Conn, conversation: Id, below: i64, most: i64) -> Res
     Ok(true)
 }
 
-/// Removes some of the first changes of a conversation that the transaction holds, which were made before a time, and at most so many; whether
-/// there were some.
-pub async fn forget_older(conn: &mut Conn, conversation: Id, before: Time, most: i64) -> Result<bool, DbError> {
+/// Removes some of the first changes of a conversation that the transaction holds, which were made before a time or have no higher number than an
+/// old one, and at most so many; whether there were some.
+pub async fn forget_older(
+    conn: &mut Conn,
+    conversation: Id,
+    before: Time,
+    old: i64,
+    most: i64,
+) -> Result<bool, DbError> {
     let first = change::table.filter(change::conversation_id.eq(conversation)).order(change::number);
     let first = first.select((change::number, change::create_time)).limit(most);
     let first: Vec<(i64, Time)> = on!(conn, |db| first.load(db).await)?;
     // The clocks of instances differ, but what is before an old one is old.
-    let Some((last, _)) = first.iter().rev().find(|(_, time)| *time < before) else { return Ok(false) };
+    let last = first.iter().rev().find(|(number, time)| *time < before || *number <= old);
+    let Some((last, _)) = last else { return Ok(false) };
     forget(conn, conversation, last + 1, most).await
 }
 
@@ -167,14 +229,14 @@ impl What {
     /// The change with this number.
     fn row(&self, conversation_id: Id, number: i64, by: Option<Id>, now: Time) -> ChangeRow {
         let (kind, seq, subject) = match self {
-            What::Sent(seq) => ("SENT", *seq, String::new()),
-            What::Updated(seq) => ("UPDATED", *seq, String::new()),
-            What::Reacted(seq) => ("REACTED", *seq, String::new()),
-            What::Deleted(seq) => ("DELETED", *seq, String::new()),
-            What::Joined(ids) => ("JOINED", 0, list(ids)),
-            What::Left(ids) => ("LEFT", 0, list(ids)),
-            What::RoleChanged(id, role) => ("ROLE_CHANGED", 0, format!("[\"{id}\",\"{role}\"]")),
-            What::Renamed(name) => ("RENAMED", 0, name.clone()),
+            What::Sent(seq) => (kind::SENT, *seq, String::new()),
+            What::Updated(seq) => (kind::UPDATED, *seq, String::new()),
+            What::Reacted(seq) => (kind::REACTED, *seq, String::new()),
+            What::Deleted(seq) => (kind::DELETED, *seq, String::new()),
+            What::Joined(ids) => (kind::JOINED, 0, list(ids)),
+            What::Left(ids) => (kind::LEFT, 0, list(ids)),
+            What::RoleChanged(id, role) => (kind::ROLE_CHANGED, 0, format!("[\"{id}\",\"{role}\"]")),
+            What::Renamed(name) => (kind::RENAMED, 0, name.clone()),
         };
         let kind = kind.to_owned();
         ChangeRow { conversation_id, number, kind, seq, account_id: by, subject, create_time: now }
@@ -185,17 +247,17 @@ impl ChangeRow {
     /// What it says. Whoever was erased since is [`Id::NIL`].
     pub fn what(&self) -> Option<What> {
         let what = match self.kind.as_str() {
-            "SENT" => What::Sent(self.seq),
-            "UPDATED" => What::Updated(self.seq),
-            "REACTED" => What::Reacted(self.seq),
-            "DELETED" => What::Deleted(self.seq),
-            "JOINED" => What::Joined(self.accounts()),
-            "LEFT" => What::Left(self.accounts()),
-            "ROLE_CHANGED" => {
+            kind::SENT => What::Sent(self.seq),
+            kind::UPDATED => What::Updated(self.seq),
+            kind::REACTED => What::Reacted(self.seq),
+            kind::DELETED => What::Deleted(self.seq),
+            kind::JOINED => What::Joined(self.accounts()),
+            kind::LEFT => What::Left(self.accounts()),
+            kind::ROLE_CHANGED => {
                 let [id, role]: [String; 2] = serde_json::from_str(&self.subject).ok()?;
                 What::RoleChanged(id.parse().unwrap_or(Id::NIL), role)
             }
-            "RENAMED" => What::Renamed(self.subject.clone()),
+            kind::RENAMED => What::Renamed(self.subject.clone()),
             _ => return None,
         };
         Some(what)

@@ -35,7 +35,7 @@ pub struct ContactList {
 impl Store {
     /// As many contacts as asked for, and one more if there are more.
     pub async fn contacts(&self, list: &ContactList) -> Result<Vec<ContactRow>, DbError> {
-        let mut all = self.db.snapshot(async |conn| all(conn, list.account).await).await?;
+        let mut all = self.db.long_snapshot(async |conn| all(conn, list.account).await).await?;
         all.sort_by(|one, other| place(one).cmp(&place(other)));
         let after = list.after.as_ref().map(|(name, id)| (name.as_str(), *id));
         let behind = all.into_iter().filter(|contact| after.is_none_or(|after| place(contact) > after));

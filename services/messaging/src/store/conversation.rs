@@ -7,7 +7,7 @@ use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
-use quartet_chassis::idempotency::{RequestKey, made_before};
+use quartet_chassis::idempotency::{RequestKey, made, made_before};
 use quartet_chassis::on;
 
 use super::change::{self, What};
@@ -65,6 +65,7 @@ impl Store {
         let (view, other) = self
             .db
             .transaction(async |conn| {
+                hold::begin(conn, caller).await?;
                 person::hold_all(conn, caller, persons).await?;
                 writes(conn, caller).await?;
                 let found = person::found(conn, caller, persons).await?;
@@ -90,12 +91,25 @@ impl Store {
         Ok(view)
     }
 
+    /// The group that was started for a key within a day. For reading: it may be started right after.
+    pub async fn group_made(&self, caller: Id, key: &RequestKey) -> Result<Option<ConversationView>, Error> {
+        let now = self.now();
+        self.db
+            .snapshot(async |conn| {
+                let made: Option<Id> = made::<Error>(conn, caller, key, now).await?;
+                let Some(made) = made else { return Ok::<_, Error>(None) };
+                one(conn, made, caller).await.map(Some)
+            })
+            .await
+    }
+
     /// Starts a group with the caller as its owner, or answers the one that was started for the key within a day.
     pub async fn start_group(&self, caller: Id, group: &NewGroup<'_>) -> Result<ConversationView, Error> {
         let (now, id) = (self.now(), self.new_id());
         let (view, came) = self
             .db
             .bulk(async |conn| {
+                hold::begin(conn, caller).await?;
                 person::hold_all(conn, caller, group.persons).await?;
                 writes(conn, caller).await?;
                 if let Some(key) = group.key

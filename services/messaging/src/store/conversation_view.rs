@@ -60,7 +60,7 @@ impl Store {
     pub async fn conversations(&self, list: &ConversationList) -> Result<(Vec<ConversationView>, i64), DbError> {
         let now = self.now();
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let rows = page(conn, list).await?;
                 let unread = unread(conn, list.account, now).await?;
                 Ok::<_, DbError>((views(conn, list.account, rows).await?, unread))

@@ -8,7 +8,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::Store;
+use super::{Store, usage};
 use crate::error::Error;
 use crate::schema::device;
 
@@ -45,6 +45,7 @@ pub struct NewDevice {
 impl Store {
     /// Registers a session's device in place of what it had. A target that is registered moves.
     pub async fn register_device(&self, account: Id, session: Id, new: &NewDevice) -> Result<DeviceRow, Error> {
+        let _turn = self.own_turn(account).await?;
         let mut tries = 0;
         loop {
             let row = DeviceRow {
@@ -68,11 +69,12 @@ impl Store {
     }
 
     /// Removes a device. One that is not there is no error.
-    pub async fn unregister_device(&self, account: Id, id: Id) -> Result<(), DbError> {
+    pub async fn unregister_device(&self, account: Id, id: Id) -> Result<(), Error> {
+        let _turn = self.own_turn(account).await?;
         self.db
             .transaction(async |conn| {
                 let own = device::table.find(id).filter(device::account_id.eq(account));
-                on!(conn, |db| diesel::delete(own).execute(db).await).map(drop)
+                on!(conn, |db| diesel::delete(own).execute(db).await).map(drop).map_err(Error::from)
             })
             .await
     }
@@ -135,6 +137,8 @@ async fn register(conn: &mut Conn, row: DeviceRow) -> Result<DeviceRow, Error> {
     if hold::writer(conn, row.account_id).await? == Writer::Erased {
         return Err(Error::PersonNotFound(vec![row.account_id.to_string()]));
     }
+    // One after the other, or a session had two, and all of them too many.
+    usage::lock(conn, row.account_id).await?;
     // What this session had, and whose the target was: one program on one device speaks for itself.
     let before = device::table.filter(device::session_id.eq(row.session_id));
     let before = before.filter(device::target_tag.ne(&row.target_tag));

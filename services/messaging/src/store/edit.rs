@@ -82,14 +82,18 @@ impl Store {
         Ok(view)
     }
 
-    /// What a message that somebody sees said before, the oldest first.
+    /// What a message that somebody sees said before, the oldest first. At one moment: who is removed meanwhile is told nothing of what came
+    /// behind that.
     pub async fn edits(&self, conversation: Id, seq: i64, viewer: Id) -> Result<Vec<EditRow>, Error> {
-        let conn = &mut self.db.read().await?;
-        visible(conn, conversation, seq, viewer).await?;
-        let rows = edit::table.filter(edit::conversation_id.eq(conversation)).filter(edit::seq.eq(seq));
-        let rows = rows.order(edit::version);
-        let rows: Vec<EditRow> = on!(conn, |db| rows.select(EditRow::as_select()).load(db).await)?;
-        Ok(rows)
+        self.db
+            .snapshot(async |conn| {
+                visible(conn, conversation, seq, viewer).await?;
+                let rows = edit::table.filter(edit::conversation_id.eq(conversation)).filter(edit::seq.eq(seq));
+                let rows = rows.order(edit::version);
+                let rows: Vec<EditRow> = on!(conn, |db| rows.select(EditRow::as_select()).load(db).await)?;
+                Ok::<_, Error>(rows)
+            })
+            .await
     }
 }
 

@@ -15,6 +15,7 @@ use quartet_chassis::outbox::outbox;
 
 use super::change::{self, What};
 use super::conversation::lock;
+use super::numbers::ends;
 use super::participant::{hand_over, heir, take_out};
 use super::{Store, address, block, departure, mention, message, reaction};
 use crate::conversation::Kind;
@@ -103,7 +104,11 @@ async fn bury_some(conn: &mut Conn, id: Id, now: Time, removed: &mut Removed) ->
     let again = !some.is_empty();
     for (conversation_id, seqs) in places(some) {
         lock(conn, conversation_id).await?;
-        let here = || messages::table.filter(messages::conversation_id.eq(conversation_id));
+        let (first, last) = ends(&seqs);
+        let here = || {
+            let here = messages::table.filter(messages::conversation_id.eq(conversation_id));
+            here.filter(messages::seq.between(first, last))
+        };
         let all: Vec<i64> = seqs.into_iter().collect();
         let open = here().filter(messages::seq.eq_any(&all)).filter(messages::is_deleted.eq(false));
         let open: Vec<i64> = on!(conn, |db| open.select(messages::seq).order(messages::seq).load(db).await)?;
@@ -189,9 +194,10 @@ async fn forget_doer(conn: &mut Conn, id: Id, removed: &mut Removed) -> Result<b
     count(removed, "change", some.len());
     let again = !some.is_empty();
     for (conversation_id, numbers) in places(some) {
-        let numbers: Vec<i64> = numbers.into_iter().collect();
+        let (first, last) = ends(&numbers);
         let done = changes::table.filter(changes::conversation_id.eq(conversation_id));
-        let done = diesel::update(done.filter(changes::number.eq_any(numbers)));
+        let done = done.filter(changes::number.eq_any(numbers)).filter(changes::number.between(first, last));
+        let done = diesel::update(done);
         on!(conn, |db| done.set(changes::account_id.eq(None::<Id>)).execute(db).await)?;
     }
     Ok(again)

@@ -6,24 +6,28 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
-use quartet_chassis::db::DbError;
+use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::Store;
+use super::change::kind;
 use super::conversation::ConversationRow;
 use super::conversation_view::{ConversationView, views};
 use super::member::{MemberRow, member_in};
 use super::replay::{Part, behind};
 use super::told::Told;
+use crate::conversation::{FEW, SHOWN};
 use crate::schema::{change as changes, change_subject, conversation, member};
 
-/// What an account has made of a conversation for itself.
+/// What of an account's part in a conversation is told to its streams by the conversation alone: since when it takes part, as what, what it has
+/// made of it for itself, and whether one of two has blocked the other.
 #[derive(Debug, Clone, Queryable, Selectable, Hash)]
 #[diesel(table_name = member)]
 pub struct OwnRow {
     pub account_id: Id,
     pub conversation_id: Id,
+    role: String,
     joined_change: i64,
     cleared_seq: i64,
     favorite: bool,
@@ -31,6 +35,15 @@ pub struct OwnRow {
     muted_until: Option<Time>,
     blocks: bool,
     blocked: bool,
+}
+
+/// How far somebody is: up to which message everything has reached them, and what they have read.
+pub type Far = (Id, (i64, i64));
+
+/// A conversation as somebody sees it, with how far those of the others are whom it does not show; with none of them where there are many.
+pub struct Seen {
+    pub view: ConversationView,
+    pub rest: Vec<Far>,
 }
 
 /// Changes that a room has not had.
@@ -59,6 +72,7 @@ impl From<&MemberRow> for OwnRow {
         OwnRow {
             account_id: row.account_id,
             conversation_id: row.conversation_id,
+            role: row.role.clone(),
             joined_change: row.joined_change,
             cleared_seq: row.cleared_seq,
             favorite: row.favorite,
@@ -105,16 +119,26 @@ impl Store {
     }
 
     /// Those of some conversations in which an account takes part, as it sees them.
-    pub async fn conversations_among(&self, account: Id, ids: &[Id]) -> Result<Vec<ConversationView>, DbError> {
+    pub async fn conversations_among(&self, account: Id, ids: &[Id]) -> Result<Vec<Seen>, DbError> {
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let theirs = conversation::table
                     .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
                     .filter(member::account_id.eq(account).and(member::conversation_id.eq_any(ids)));
                 let rows: Vec<(ConversationRow, MemberRow)> = on!(conn, |db| {
                     theirs.select((ConversationRow::as_select(), MemberRow::as_select())).load(db).await
                 })?;
-                views(conn, account, rows).await
+                seen(conn, account, rows).await
+            })
+            .await
+    }
+
+    /// A conversation as an account sees it, if it takes part there.
+    pub async fn conversation_seen(&self, id: Id, account: Id) -> Result<Option<Seen>, DbError> {
+        self.db
+            .snapshot(async |conn| {
+                let Some(found) = member_in(conn, id, account).await? else { return Ok(None) };
+                Ok::<_, DbError>(seen(conn, account, vec![found]).await?.pop())
             })
             .await
     }
@@ -123,7 +147,7 @@ impl Store {
     /// then, and may be younger than that.
     pub async fn gap(&self, id: Id, number: i64) -> Result<Gap, DbError> {
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let Part { told, .. } = behind(conn, id, number).await?;
                 let ends = conversation::table.find(id).select((conversation::last_change, conversation::first_change));
                 let ends: Option<(i64, i64)> = on!(conn, |db| ends.first(db).await.optional())?;
@@ -134,7 +158,7 @@ impl Store {
                 let left = changes::table
                     .inner_join(change_subject::table.on(same))
                     .filter(changes::conversation_id.eq(id).and(changes::number.gt(number)))
-                    .filter(changes::kind.eq("LEFT"))
+                    .filter(changes::kind.eq(kind::LEFT))
                     .order(changes::number)
                     .select((change_subject::account_id, changes::number));
                 let left: Vec<(Id, i64)> = on!(conn, |db| left.load(db).await)?;
@@ -147,7 +171,7 @@ impl Store {
     /// What has changed in a conversation behind a number, for somebody who takes part in it.
     pub async fn replay(&self, id: Id, account: Id, number: i64) -> Result<Option<Replay>, DbError> {
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let Some((row, own)) = member_in(conn, id, account).await? else { return Ok(None) };
                 let Part { told, more } = behind(conn, id, number).await?;
                 Ok::<_, DbError>(Some(Replay { told, more, first_change: row.first_change, own }))
@@ -167,10 +191,35 @@ impl Store {
     /// How far all participants of some conversations are: what has reached each, and what they have read.
     pub async fn marks(&self, ids: &[Id]) -> Result<Vec<(Id, Id, i64, i64)>, DbError> {
         let conn = &mut self.db.scan().await?;
-        let marks = member::table.filter(member::conversation_id.eq_any(ids));
-        let marks =
-            marks.select((member::conversation_id, member::account_id, member::delivered_seq, member::read_seq));
-        let marks: Vec<(Id, Id, i64, i64)> = on!(conn, |db| marks.load(db).await)?;
-        Ok(marks)
+        marks(conn, ids).await
     }
+}
+
+async fn marks(conn: &mut Conn, ids: &[Id]) -> Result<Vec<(Id, Id, i64, i64)>, DbError> {
+    let marks = member::table.filter(member::conversation_id.eq_any(ids));
+    let marks = marks.select((member::conversation_id, member::account_id, member::delivered_seq, member::read_seq));
+    let marks: Vec<(Id, Id, i64, i64)> = on!(conn, |db| marks.load(db).await)?;
+    Ok(marks)
+}
+
+/// Adds to conversations what an account sees of them, and of those of few how far everybody is.
+async fn seen(conn: &mut Conn, account: Id, rows: Vec<(ConversationRow, MemberRow)>) -> Result<Vec<Seen>, DbError> {
+    let views = views(conn, account, rows).await?;
+    let shows_some = |view: &&ConversationView| {
+        let people = view.row.participant_count;
+        people <= FEW && usize::try_from(people).is_ok_and(|people| people > SHOWN + 1)
+    };
+    let some: Vec<Id> = views.iter().filter(shows_some).map(|view| view.row.id).collect();
+    let mut far: HashMap<Id, Vec<Far>> = HashMap::new();
+    if !some.is_empty() {
+        for (id, account, delivered, read) in marks(conn, &some).await? {
+            far.entry(id).or_default().push((account, (delivered, read)));
+        }
+    }
+    let seen = |view: ConversationView| {
+        let mut rest = far.remove(&view.row.id).unwrap_or_default();
+        rest.retain(|(id, _)| *id != account && !view.others.iter().any(|other| other.row.account_id == *id));
+        Seen { view, rest }
+    };
+    Ok(views.into_iter().map(seen).collect())
 }

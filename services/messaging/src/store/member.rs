@@ -73,6 +73,7 @@ pub struct Joined {
 impl Store {
     /// Makes a conversation one of the caller's favourites, or no longer.
     pub async fn set_favorite(&self, id: Id, caller: Id, favorite: bool) -> Result<ConversationView, Error> {
+        let _turn = self.own_turn(caller).await?;
         let view = self
             .db
             .transaction(async |conn| {
@@ -89,6 +90,7 @@ impl Store {
 
     /// Pins a conversation behind the caller's others, unless it is pinned already, or lets it go.
     pub async fn set_pinned(&self, id: Id, caller: Id, pinned: bool) -> Result<ConversationView, Error> {
+        let _turn = self.own_turn(caller).await?;
         let view = self
             .db
             .transaction(async |conn| {
@@ -108,6 +110,7 @@ impl Store {
 
     /// Sends the caller no pushes until then.
     pub async fn set_muted(&self, id: Id, caller: Id, until: Option<Time>) -> Result<ConversationView, Error> {
+        let _turn = self.own_turn(caller).await?;
         let view = self
             .db
             .transaction(async |conn| {
@@ -124,6 +127,7 @@ impl Store {
 
     /// Hides for the caller what has been written up to a number, or up to now.
     pub async fn clear_history(&self, id: Id, caller: Id, up_to: Option<i64>) -> Result<ConversationView, Error> {
+        let _turn = self.own_turn(caller).await?;
         let view = self
             .db
             .transaction(async |conn| {

@@ -22,9 +22,7 @@ pub async fn insert(conn: &mut Conn, conversation: Id, seq: i64, ids: &[Id]) -> 
     let here = member::table.filter(member::conversation_id.eq(conversation)).filter(member::account_id.eq_any(ids));
     let here: Vec<Id> = on!(conn, |db| here.select(member::account_id).load(db).await)?;
     if here.len() != ids.len() {
-        let mut fields = Fields::default();
-        fields.refuse("mentioned_account_ids", NO_PARTICIPANTS);
-        return Err(fields.into());
+        return Err(of_others());
     }
     let rows = Rows {
         before: "insert into mention (conversation_id, account_id, seq)",
@@ -37,6 +35,13 @@ pub async fn insert(conn: &mut Conn, conversation: Id, seq: i64, ids: &[Id]) -> 
         after: "",
     };
     rows.run(conn).await.map_err(Error::from)
+}
+
+/// Somebody is mentioned who takes no part.
+pub fn of_others() -> Error {
+    let mut fields = Fields::default();
+    fields.refuse("mentioned_account_ids", NO_PARTICIPANTS);
+    fields.into()
 }
 
 /// Notes whom an edited message mentions now. Who was mentioned before may have left.

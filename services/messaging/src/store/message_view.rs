@@ -10,6 +10,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::numbers::ends;
 use crate::schema::{conversation, member, message};
 
 /// A message as it is stored.
@@ -115,8 +116,9 @@ pub async fn by_seq(
     if seqs.is_empty() {
         return Ok(HashMap::new());
     }
-    let seqs: Vec<i64> = seqs.iter().copied().collect();
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(&seqs));
+    let (first, last) = ends(seqs);
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
+    let these = these.filter(message::seq.between(first, last));
     let rows: Vec<MessageRow> = on!(conn, |db| these.select(MessageRow::as_select()).load(db).await)?;
     Ok(rows.into_iter().map(|row| (row.seq, MessageView::shared(row))).collect())
 }
@@ -130,8 +132,9 @@ pub async fn reactions_by_seq(
     if seqs.is_empty() {
         return Ok(HashMap::new());
     }
-    let seqs: Vec<i64> = seqs.iter().copied().collect();
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(&seqs));
+    let (first, last) = ends(seqs);
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
+    let these = these.filter(message::seq.between(first, last));
     let these = these.select((message::seq, message::reactions));
     let rows: Vec<(i64, String)> = on!(conn, |db| these.load(db).await)?;
     Ok(rows.into_iter().collect())

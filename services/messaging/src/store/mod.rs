@@ -16,6 +16,7 @@ pub mod member;
 pub mod mention;
 pub mod message;
 pub mod message_view;
+mod numbers;
 pub mod participant;
 pub mod person;
 pub mod push;
@@ -26,22 +27,32 @@ mod removal;
 mod replay;
 mod retention;
 pub mod search;
+mod send;
+mod sift;
 pub mod told;
 mod union;
 pub mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quartet_chassis::clock::{Clock, Time};
 use quartet_chassis::db::Db;
+use quartet_chassis::few::{self, Few};
 use quartet_chassis::id::Id;
 use quartet_chassis::outbox::Outbox;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
+use self::send::Waiting;
 use crate::error::Error;
-use crate::few::Few;
 use crate::live::Hub;
-use crate::turns::{Turn, Turns};
+use crate::turns;
+
+/// For how long one waits for a turn. It leaves time for the writing: by then the caller has given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Turn = turns::Turn<Waiting>;
 
 /// Messaging's database.
 #[derive(Clone)]
@@ -54,7 +65,9 @@ pub struct Store {
     pub unindexed: Arc<Notify>,
     /// Where jobs for pushes are left; none where nothing can be pushed.
     pub pushes: Option<Outbox>,
-    turns: Turns,
+    turns: turns::Turns<Waiting>,
+    /// Who writes what is for themselves alone, one thing after the other: it waits for its row with no connection.
+    own: Few,
     /// Who searches, and how many do.
     searchers: Few,
     searches: Arc<Semaphore>,
@@ -68,7 +81,8 @@ impl Store {
             hub,
             unindexed: Arc::default(),
             pushes: None,
-            turns: Turns::default(),
+            turns: turns::Turns::default(),
+            own: Few::new(1),
             searchers: Few::new(search::OF_ONE),
             searches: Arc::new(Semaphore::new(search::AT_ONCE)),
         }
@@ -84,22 +98,41 @@ impl Store {
         self.clock.now()
     }
 
-    /// Waits until it is the caller's turn to write into a conversation, before a connection is taken. Who takes no part waits for none: they
-    /// would stand before those who do. SQLite has a queue of its own.
+    /// Waits until it is the caller's turn to write into a conversation, before a connection is taken. SQLite has a queue of its own.
     async fn turn(&self, conversation: Id, caller: Id) -> Result<Option<Turn>, Error> {
         if self.db.is_sqlite() {
             return Ok(None);
         }
+        let turn = async {
+            let mut turn = self.line_up(conversation, caller).await?;
+            turn.come().await;
+            Ok(Some(turn))
+        };
+        patiently(turn).await
+    }
+
+    /// A place before a conversation. Who takes no part gets none where others wait: they would stand before those who do.
+    async fn line_up(&self, conversation: Id, caller: Id) -> Result<Turn, Error> {
         if let Some(turn) = self.turns.free(conversation) {
-            return Ok(Some(turn));
+            return Ok(turn);
         }
         if !self.takes_part(conversation, caller).await? {
             return Err(conversation::not_found(conversation));
         }
-        self.turns.wait(conversation, caller).await.map(Some)
+        self.turns.line_up(conversation, caller).await
+    }
+
+    /// Waits until nothing else is written that the caller does for themselves, before a connection is taken.
+    async fn own_turn(&self, caller: Id) -> Result<few::Place, Error> {
+        patiently(async { Ok(self.own.enter(caller).await) }).await
     }
 
     pub fn new_id(&self) -> Id {
         Id::new(&self.clock)
     }
+}
+
+/// Waits for a turn only so long.
+async fn patiently<T>(turn: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(PATIENCE, turn).await.map_err(|_| Error::Busy)?
 }

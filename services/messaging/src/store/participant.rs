@@ -120,7 +120,7 @@ impl Store {
     pub async fn leave(&self, id: Id, caller: Id, least: Role) -> Result<(), Error> {
         let turn = self.turn(id, caller).await?;
         let now = self.now();
-        let number = self
+        let (number, heir) = self
             .db
             .transaction(async |conn| {
                 let (row, own) = held(conn, id, caller).await?;
@@ -131,15 +131,18 @@ impl Store {
                 let mut change = change::note(conn, id, Some(caller), &What::Left(vec![caller]), now).await?;
                 departure::note(conn, id, caller, now).await?;
                 take_out(conn, &row, caller).await?;
-                if let Some(heir) = heir(conn, id).await? {
+                let heir = heir(conn, id).await?;
+                if let Some(heir) = heir {
                     change = hand_over(conn, id, Some(caller), heir, now).await?;
                 }
-                Ok::<_, Error>(change.number)
+                Ok::<_, Error>((change.number, heir))
             })
             .await?;
         drop(turn);
         self.hub.changed(id, number);
-        self.hub.own(caller, id);
+        for account in heir.into_iter().chain([caller]) {
+            self.hub.own(account, id);
+        }
         Ok(())
     }
 

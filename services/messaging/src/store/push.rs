@@ -48,11 +48,6 @@ impl Pushed {
         Id::from_bytes(self.conversation)
     }
 
-    /// The device and the conversation, if it is about a device.
-    fn place(&self) -> Option<([u8; 16], [u8; 16])> {
-        Some((self.device?, self.conversation))
-    }
-
     fn payload(&self) -> Vec<u8> {
         // Numbers and bytes are always text.
         serde_json::to_vec(self).unwrap_or_default()
@@ -67,18 +62,21 @@ pub struct Hearer {
 }
 
 impl Store {
-    /// Leaves a job behind for a message of the transaction, if somebody else in the conversation has a device.
-    pub async fn note_push(&self, conn: &mut Conn, row: &MessageRow) -> Result<(), Error> {
-        let (Some(outbox), Some(sender)) = (&self.pushes, row.sender_id) else { return Ok(()) };
-        let some = device::table
-            .inner_join(member::table.on(member::account_id.eq(device::account_id)))
-            .filter(member::conversation_id.eq(row.conversation_id))
-            .filter(member::account_id.ne(sender))
-            .select(device::id);
-        let some: Option<Id> = on!(conn, |db| some.first(db).await.optional())?;
-        if some.is_some() {
-            let pushed = Pushed { conversation: *row.conversation_id.as_bytes(), seq: row.seq, device: None };
-            outbox.insert(conn, MESSAGE, Some(sender), &pushed.payload()).await?;
+    /// Leaves a job behind for each message of the transaction, if somebody else in the conversation has a device.
+    pub async fn note_pushes(&self, conn: &mut Conn, conversation: Id, rows: &[MessageRow]) -> Result<(), Error> {
+        let Some(outbox) = &self.pushes else { return Ok(()) };
+        let mut heard = HashMap::new();
+        for row in rows {
+            let Some(sender) = row.sender_id else { continue };
+            let is_heard = match heard.get(&sender) {
+                Some(is_heard) => *is_heard,
+                None => has_hearers(conn, conversation, sender).await?,
+            };
+            heard.insert(sender, is_heard);
+            if is_heard {
+                let pushed = Pushed { conversation: *conversation.as_bytes(), seq: row.seq, device: None };
+                outbox.insert(conn, MESSAGE, Some(sender), &pushed.payload()).await?;
+            }
         }
         Ok(())
     }
@@ -90,7 +88,8 @@ impl Store {
         }
     }
 
-    /// The devices, or the job's one, of people who take part as things are now and have neither read, cleared nor muted it.
+    /// The devices, or the job's one, of people who take part as things are now, have neither read, cleared nor muted it, and have not blocked
+    /// who has said it.
     pub async fn hearers(&self, pushed: &Pushed) -> Result<Vec<Hearer>, DbError> {
         let now = self.now();
         let conn = &mut self.db.read().await?;
@@ -109,6 +108,7 @@ impl Store {
             .filter(member::conversation_id.eq(id))
             .filter(member::account_id.ne(sender))
             .filter(unread)
+            .filter(member::blocks.eq(false))
             .filter(member::muted_until.is_null().or(member::muted_until.le(now)))
             .filter(device::id.between(least, most))
             .filter(device::create_time.le(sent + APART));
@@ -148,6 +148,17 @@ impl Store {
     }
 }
 
+/// Whether somebody else in the conversation has a device.
+async fn has_hearers(conn: &mut Conn, conversation: Id, sender: Id) -> Result<bool, DbError> {
+    let some = device::table
+        .inner_join(member::table.on(member::account_id.eq(device::account_id)))
+        .filter(member::conversation_id.eq(conversation))
+        .filter(member::account_id.ne(sender))
+        .select(device::id);
+    let some: Option<Id> = on!(conn, |db| some.first(db).await.optional())?;
+    Ok(some.is_some())
+}
+
 async fn push_some(
     conn: &mut Conn,
     outbox: &Outbox,
@@ -155,51 +166,112 @@ async fn push_some(
     hearers: &[Hearer],
     now: Time,
 ) -> Result<(), OutboxError> {
-    let people: HashSet<Id> = hearers.iter().map(|hearer| hearer.device.account_id).collect();
-    let mut open = outbox.open_about(conn, DEVICE, people.into_iter().collect()).await?;
-    let gone = outbox.drop_open(conn, give_way(&mut open, hearers)).await?;
-    if gone > 0 {
-        tracing::debug!(gone, "pushes give way to newer ones");
-    }
-    let waiting: HashMap<_, _> =
-        open.iter().filter_map(|open| waits(open).map(|(place, seq)| (place, (open, seq)))).collect();
-    for Hearer { device, is_looking } in hearers {
-        let pushed = Pushed { device: Some(*device.id.as_bytes()), ..pushed.clone() };
-        let due = if *is_looking { now + LOOK } else { now };
-        if let Some((open, seq)) = pushed.place().and_then(|place| waiting.get(&place))
-            && (*seq >= pushed.seq || outbox.replace(conn, open, &pushed.payload(), due).await?)
+    let aims: Vec<Aim> = hearers.iter().map(|hearer| Aim::of(hearer, pushed)).collect();
+    let people: HashSet<Id> = aims.iter().map(|aim| aim.account).collect();
+    let open = outbox.open_about(conn, DEVICE, people.into_iter().collect()).await?;
+    let mut waiting: Vec<(Aim, i64, &Open)> = open.iter().filter_map(waits).collect();
+    let gone = give_way(&waiting.iter().map(|(aim, ..)| *aim).collect::<Vec<_>>(), &aims);
+    let gone: HashSet<Id> = gone.into_iter().filter_map(|place| waiting.get(place)).map(|(.., open)| open.id).collect();
+    let mut hearers: HashMap<Aim, &Hearer> = aims.into_iter().zip(hearers).collect();
+    let due = |hearer: &Hearer| if hearer.is_looking { now + LOOK } else { now };
+    let payload = |aim: &Aim| Pushed { device: Some(aim.device), ..pushed.clone() }.payload();
+    // As workers lock them.
+    waiting.sort_by_key(|(.., open)| open.id);
+    for (aim, seq, open) in waiting {
+        if gone.contains(&open.id) {
+            outbox.drop_open(conn, open.id).await?;
+        } else if let Some(hearer) = hearers.get(&aim)
+            && (seq >= pushed.seq || outbox.replace(conn, open, &payload(&aim), due(hearer)).await?)
         {
-            continue;
+            hearers.remove(&aim);
         }
-        outbox.insert_for(conn, DEVICE, Some(device.account_id), &pushed.payload(), due).await?;
+    }
+    for (aim, hearer) in hearers {
+        outbox.insert_for(conn, DEVICE, Some(aim.account), &payload(&aim), due(hearer)).await?;
     }
     Ok(())
 }
 
-/// A device and a conversation.
-type Place = ([u8; 16], [u8; 16]);
-
-/// Where a job goes, and how new what it carries is.
-fn waits(open: &Open) -> Option<(Place, i64)> {
-    let pushed: Pushed = serde_json::from_slice(&open.payload).ok()?;
-    Some((pushed.place()?, pushed.seq))
+/// Whose device is to hear of which conversation: for that one job waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Aim {
+    account: Id,
+    device: [u8; 16],
+    conversation: [u8; 16],
 }
 
-/// Takes the jobs out that are too many for their accounts when each of these devices has another one: the first ones, which are the
-/// oldest.
-fn give_way(open: &mut Vec<Open>, hearers: &[Hearer]) -> Vec<Id> {
+impl Aim {
+    fn of(hearer: &Hearer, pushed: &Pushed) -> Aim {
+        let device = &hearer.device;
+        Aim { account: device.account_id, device: *device.id.as_bytes(), conversation: pushed.conversation }
+    }
+}
+
+/// What a job waits for, and how new what it carries is.
+fn waits(open: &Open) -> Option<(Aim, i64, &Open)> {
+    let pushed: Pushed = serde_json::from_slice(&open.payload).ok()?;
+    let aim = Aim { account: open.account_id?, device: pushed.device?, conversation: pushed.conversation };
+    Some((aim, pushed.seq, open))
+}
+
+/// The places of the jobs that give way, because with those to come they are too many for their accounts: the first ones, which are the oldest.
+/// One that takes the newer message stays, and none comes beside it.
+fn give_way(waiting: &[Aim], hearers: &[Aim]) -> Vec<usize> {
+    let there: HashSet<&Aim> = waiting.iter().collect();
+    let newer: HashSet<&Aim> = hearers.iter().collect();
     let mut counts: HashMap<Id, usize> = HashMap::new();
-    let others = open.iter().filter_map(|open| open.account_id);
-    for account in others.chain(hearers.iter().map(|hearer| hearer.device.account_id)) {
-        *counts.entry(account).or_default() += 1;
+    for aim in waiting.iter().chain(hearers.iter().filter(|aim| !there.contains(aim))) {
+        *counts.entry(aim.account).or_default() += 1;
     }
     let mut gone = Vec::new();
-    open.retain(|open| {
-        let count = open.account_id.and_then(|account| counts.get_mut(&account));
-        let Some(count) = count.filter(|count| **count > OPEN) else { return true };
-        *count -= 1;
-        gone.push(open.id);
-        false
-    });
+    for (place, aim) in waiting.iter().enumerate().filter(|(_, aim)| !newer.contains(aim)) {
+        if let Some(count) = counts.get_mut(&aim.account).filter(|count| **count > OPEN) {
+            *count -= 1;
+            gone.push(place);
+        }
+    }
     gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job for a device of somebody's, about a conversation.
+    fn aim(account: u8, device: u8, conversation: u8) -> Aim {
+        Aim { account: Id::from_bytes([account; 16]), device: [device; 16], conversation: [conversation; 16] }
+    }
+
+    /// Those of all devices about a conversation.
+    fn of_all(account: u8, conversation: u8) -> Vec<Aim> {
+        (0..20).map(|device| aim(account, device, conversation)).collect()
+    }
+
+    #[test]
+    fn g13_s49_a_job_that_takes_the_newer_message_needs_no_place() {
+        let waiting: Vec<Aim> = (0..10).flat_map(|conversation| of_all(1, conversation)).collect();
+        assert_eq!(waiting.len(), OPEN);
+        for conversation in 0..10 {
+            assert_eq!(give_way(&waiting, &of_all(1, conversation)), [0; 0]);
+        }
+    }
+
+    #[test]
+    fn g13_s49_the_oldest_jobs_of_an_account_give_way_and_nobody_elses() {
+        let others = of_all(2, 0);
+        let own = (0..10).flat_map(|conversation| of_all(1, conversation));
+        let waiting: Vec<Aim> = others.into_iter().chain(own).collect();
+        let first: Vec<usize> = (20..40).collect();
+        assert_eq!(give_way(&waiting, &of_all(1, 10)), first);
+        let some = [aim(1, 0, 10), aim(2, 0, 10), aim(1, 0, 9)];
+        assert_eq!(give_way(&waiting, &some), [20], "one comes anew where there are too many");
+    }
+
+    #[test]
+    fn g13_s49_a_job_does_not_give_way_to_itself() {
+        let waiting: Vec<Aim> = (0..10).flat_map(|conversation| of_all(1, conversation)).collect();
+        // The oldest one takes the newer message, and a device that is new gets a place.
+        let some = [aim(1, 0, 0), aim(1, 20, 0)];
+        assert_eq!(give_way(&waiting, &some), [1]);
+    }
 }

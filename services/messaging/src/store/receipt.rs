@@ -51,6 +51,7 @@ impl Store {
         if seq <= own.delivered_seq && (!read || seq <= own.read_seq) {
             return Ok(Mark::of(&own, place.last_seq));
         }
+        let _turn = self.own_turn(caller).await?;
         let (place, own) = self
             .db
             .transaction(async |conn| {
@@ -77,7 +78,7 @@ impl Store {
         viewer: Id,
     ) -> Result<(MessageView, Reached), Error> {
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let row = visible(conn, conversation, seq, viewer).await?;
                 let reached = reached(conn, &row).await?;
                 Ok::<_, Error>((one(conn, viewer, row).await?, reached))

@@ -9,7 +9,8 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::change::ChangeRow;
+use super::change::{ChangeRow, kind};
+use super::numbers::ends;
 use super::told::{self, Told};
 use crate::schema::{change, message};
 
@@ -58,7 +59,7 @@ fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
 /// About how long a change is as it is told.
 fn length(row: &ChangeRow, lengths: &HashMap<i64, (usize, usize)>) -> usize {
     let (message, reactions) = lengths.get(&row.seq).copied().unwrap_or_default();
-    let about = if row.kind == told::REACTED { reactions } else { message + reactions };
+    let about = if row.kind == kind::REACTED { reactions } else { message + reactions };
     FRAME + about + PERSON * row.subject.len()
 }
 
@@ -72,8 +73,9 @@ async fn lengths(
     if seqs.is_empty() {
         return Ok(HashMap::new());
     }
+    let (first, last) = ends(&seqs);
     let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
-    let these = these.select((
+    let these = these.filter(message::seq.between(first, last)).select((
         message::seq,
         octet_length(message::body),
         octet_length(message::extras),

@@ -65,7 +65,7 @@ impl Store {
         // Before a connection is taken, which others would wait for. Nobody closes it.
         let _turn = self.searches.acquire().await.ok();
         self.db
-            .snapshot(async |conn| {
+            .long_snapshot(async |conn| {
                 let places = places(conn, viewer, search.conversation).await?;
                 if places.is_empty() {
                     return Ok(Vec::new());

@@ -11,12 +11,9 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::change::{ChangeRow, What};
+use super::change::{ChangeRow, What, kind};
 use super::message_view::{self, MessageView};
 use crate::schema::member;
-
-/// The kind of a change of reactions alone.
-pub const REACTED: &str = "REACTED";
 
 /// A change with what is told of it.
 #[derive(Debug, Clone)]
@@ -78,12 +75,12 @@ impl Told {
 
     /// Who has come.
     pub fn joined(&self) -> impl Iterator<Item = Id> {
-        self.whom("JOINED")
+        self.whom(kind::JOINED)
     }
 
     /// Who takes part no more.
     pub fn left(&self) -> impl Iterator<Item = Id> {
-        self.whom("LEFT")
+        self.whom(kind::LEFT)
     }
 
     fn whom(&self, kind: &str) -> impl Iterator<Item = Id> + use<'_> {
@@ -97,7 +94,7 @@ pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, Db
     let [first, ..] = rows.as_slice() else { return Ok(Vec::new()) };
     let conversation_id = first.conversation_id;
     let seqs = |reacted: bool| -> BTreeSet<i64> {
-        let these = rows.iter().filter(|row| row.seq != 0 && (row.kind == REACTED) == reacted);
+        let these = rows.iter().filter(|row| row.seq != 0 && (row.kind == kind::REACTED) == reacted);
         these.map(|row| row.seq).collect()
     };
     let messages = message_view::by_seq(conn, conversation_id, &seqs(false)).await?;
@@ -109,8 +106,8 @@ pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, Db
         Person { account_id, account, role, part }
     };
     let all = rows.into_iter().map(|row| Told {
-        message: messages.get(&row.seq).filter(|_| row.kind != REACTED).cloned(),
-        reactions: reactions.get(&row.seq).filter(|_| row.kind == REACTED).cloned(),
+        message: messages.get(&row.seq).filter(|_| row.kind != kind::REACTED).cloned(),
+        reactions: reactions.get(&row.seq).filter(|_| row.kind == kind::REACTED).cloned(),
         people: self::about(&row).into_iter().map(person).collect(),
         row,
     });

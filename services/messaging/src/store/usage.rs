@@ -1,5 +1,5 @@
-//! How many conversations accounts have begun in which they still take part. What others have begun counts nothing: nobody uses up somebody else's
-//! number. Whoever changes what an account has begun, or pins, begins with the account's row here.
+//! How many conversations accounts have begun in which they still take part. What others have begun counts nothing: nobody uses up somebody
+//! else's number. Whoever changes what an account has begun, pins, or registers a device of theirs, begins with the account's row here.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -26,7 +26,7 @@ pub async fn sub(conn: &mut Conn, account: Id) -> Result<(), DbError> {
     on!(conn, |db| diesel::update(usage::table.find(account)).set(set).execute(db).await).map(drop)
 }
 
-/// Nobody else changes what an account has begun, or pins, until the transaction ends.
+/// Nobody else changes what an account has begun, pins, or registers a device of theirs, until the transaction ends.
 pub async fn lock(conn: &mut Conn, account: Id) -> Result<(), DbError> {
     let row = (usage::account_id.eq(account), usage::conversation_count.eq(0));
     let insert = diesel::insert_into(usage::table).values(row).on_conflict(usage::account_id);

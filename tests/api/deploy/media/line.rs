@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What becomes of the first connection when so many bytes went up or down.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,7 @@ struct Counts {
     up: AtomicU64,
     down: AtomicU64,
     connections: AtomicU64,
+    cut: Notify,
 }
 
 impl Line {
@@ -58,6 +60,11 @@ impl Line {
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
     }
+
+    /// Cuts the connection through which nothing comes any more.
+    pub fn cut(&self) {
+        self.counts.cut.notify_one();
+    }
 }
 
 impl Drop for Line {
@@ -81,8 +88,15 @@ async fn connect(client: TcpStream, server: SocketAddr, fate: Fate, counts: Arc<
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let both = [AtomicU64::new(0), AtomicU64::new(0)];
+    let cut = async {
+        match fate {
+            Fate::Stall(_) => counts.cut.notified().await,
+            Fate::Cut(_) | Fate::None => std::future::pending().await,
+        }
+    };
     // Whichever ends first takes the other one along.
     tokio::select! {
+        () = cut => {}
         () = pass(from_client, to_server, fate, [&counts.up, &both[0]]) => {}
         () = pass(from_server, to_client, fate, [&counts.down, &both[1]]) => {}
     }

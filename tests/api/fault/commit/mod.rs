@@ -13,7 +13,7 @@ use quartet_proto::control::v1::Mail;
 use tonic::{Response, Status};
 
 use crate::harness::prelude::*;
-use crate::harness::{Output, quartet};
+use crate::harness::{Output, quartet, rounds};
 use crate::house::rpcs;
 
 /// The rpcs of identity that commit nothing.
@@ -64,7 +64,8 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Stage {
-        let world = World::lone(&[]).await;
+        // Who gets no answer asks again once the process is back, which takes its time.
+        let world = World::lone(&["--identity-refresh-grace-seconds", "60"]).await;
         let (crashed, leased, absent) = (false, false, false);
         let probe = world.activated("probe").await.email;
         Stage { world, fault: Fault::Unspecified, skip: 0, crashed, leased, absent, probe, admin: None }
@@ -217,9 +218,8 @@ fn all() -> Vec<Case> {
 
 async fn play(cases: Vec<Case>) {
     let mut stage = Stage::set().await;
-    let rounds = if std::env::var("QUARTET_TEST_LONG").is_ok() { 20 } else { 1 };
     let mut windows = 0;
-    for _ in 0..rounds {
+    for _ in 0..rounds(1, 20) {
         for case in &cases {
             windows += stage.play(case).await;
         }

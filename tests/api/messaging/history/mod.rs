@@ -25,14 +25,10 @@ use self::pass::Pass;
 use self::writer::{Book, Writer};
 use super::talk::{direct, group};
 use crate::harness::prelude::*;
-use crate::harness::{Clients, Fleet, OwnPostgres};
+use crate::harness::{Clients, Fleet, OwnPostgres, is_long};
 
 /// Who talks; each has two programs that listen.
 const NAMES: [&str; 4] = ["ada", "bob", "carl", "dora"];
-
-fn is_long() -> bool {
-    std::env::var("QUARTET_TEST_LONG").is_ok()
-}
 
 /// How many steps each writer makes. A little more than half of them send.
 fn steps() -> usize {
@@ -138,7 +134,7 @@ async fn play(seed: u64) {
     let (mut world, postgres) = world().await;
     let mut people = Vec::new();
     for name in NAMES {
-        people.push(world.sign_up(name).await);
+        people.push(world.sign_up_at_last(name).await);
     }
     let others: Vec<&Person> = people[1..].iter().collect();
     // All take part in the groups; the direct one the first two have to themselves.

@@ -1,8 +1,11 @@
 //! G12: devices are their session's, and a target is one account's.
 
+use futures_util::future::join_all;
+
 use super::server::{PushServer, reply};
 use super::{browser, decoded, devices, phone, register, tried, world};
 use crate::harness::prelude::*;
+use crate::harness::rounds;
 
 #[tokio::test]
 async fn g12_x18_a_device_is_registered_listed_and_removed_by_its_own_account() {
@@ -74,6 +77,49 @@ async fn g12_s49_an_account_has_twenty_devices() {
     register(&world, &ada, browser("http://127.0.0.1:9/other")).await;
     register(&world, &bob, browser("http://127.0.0.1:9/bob")).await;
     assert_eq!(devices(&world, &ada).await.len(), 20);
+}
+
+#[tokio::test]
+async fn g12_s34_an_account_has_twenty_devices_however_many_sessions_register_at_once() {
+    let world = world().await;
+    let ada = world.sign_up("ada").await;
+    for number in 0..15 {
+        let session = world.sign_in(&ada.email, PASSWORD).await;
+        register(&world, &session, browser(&format!("http://127.0.0.1:9/{number}"))).await;
+    }
+    let others = join_all((0..10).map(|_| world.sign_in(&ada.email, PASSWORD))).await;
+    for round in 0..rounds(5, 10) {
+        let asked = |number: usize| browser(&format!("http://127.0.0.1:9/more/{round}/{number}"));
+        let all = others.iter().enumerate();
+        let all = join_all(all.map(async |(number, session)| {
+            session.devices(&world).register_device(asked(number)).await.map_err(Refusal::from)
+        }))
+        .await;
+        for refused in all.iter().filter_map(|one| one.as_ref().err()) {
+            assert_eq!(refused.is(), (Code::ResourceExhausted, "DEVICE_LIMIT_REACHED"));
+        }
+        let made: Vec<String> =
+            all.into_iter().flatten().map(|made| made.into_inner().device.unwrap().device_id).collect();
+        assert_eq!((made.len(), devices(&world, &ada).await.len()), (5, 20), "round {round}");
+        for device_id in made {
+            ada.devices(&world).unregister_device(UnregisterDeviceRequest { device_id }).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn g12_s34_a_session_has_one_device_however_often_it_registers_at_once() {
+    let world = world().await;
+    let ada = world.sign_up("ada").await;
+    for round in 0..rounds(10, 30) {
+        let one = async |number: usize| {
+            register(&world, &ada, browser(&format!("http://127.0.0.1:9/{round}/{number}"))).await.device_id
+        };
+        let made = join_all((0..6).map(one)).await;
+        let there = devices(&world, &ada).await;
+        assert_eq!(there.len(), 1, "round {round}: {there:?}");
+        assert!(made.contains(&there[0].device_id), "the last of them");
+    }
 }
 
 #[tokio::test]
@@ -154,5 +200,12 @@ async fn g12_a_lesser_token_registers_no_device() {
     assert_eq!(lesser.devices().list_devices(ListDevicesRequest {}).await.unwrap().into_inner().devices.len(), 1);
     let refused = refusal(lesser.devices().register_device(browser("http://127.0.0.1:9/eve")).await);
     assert_eq!(refused.is(), (Code::PermissionDenied, "ACTOR_REFUSED"));
+    let asked = UnregisterDeviceRequest { device_id: hers.device_id.clone() };
+    let refused = refusal(lesser.devices().unregister_device(asked).await);
+    assert_eq!(refused.is(), (Code::PermissionDenied, "ACTOR_REFUSED"));
     assert_eq!(devices(&world, &ada).await, [hers], "and takes no place of the owner's");
+    let bob = world.sign_up("bob").await;
+    let asked = BlockAccountRequest { account_id: bob.account_id.clone() };
+    let refused = refusal(lesser.conversations().block_account(asked).await);
+    assert_eq!(refused.is(), (Code::PermissionDenied, "ACTOR_REFUSED"), "nor does it leave anything else behind");
 }

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quartet_proto::messaging::v1::register_device_request::Target;
 
 use self::server::PushServer;
+use crate::harness::PATIENT;
 use crate::harness::prelude::*;
 
 /// A key of Web Push: of RFC 8291's example.
@@ -29,7 +30,8 @@ pub fn decoded(text: &str) -> Vec<u8> {
 
 /// A world in which push services are on loopback.
 async fn world() -> World {
-    World::with(&["--messaging-push-loopback", "--messaging-vapid-key", VAPID]).await
+    let flags = ["--messaging-push-loopback", "--messaging-vapid-key", VAPID];
+    World::with(&[&flags[..], &PATIENT[..]].concat()).await
 }
 
 /// What a browser registers.

@@ -9,6 +9,7 @@ use super::firebase::{Account, SEND, TOKEN, granted, told};
 use super::server::{Asked, PushServer, Reply, reply};
 use super::{as_time_goes, browser, devices, phone, register, until_taken, world};
 use crate::harness::prelude::*;
+use crate::messaging::block::block;
 use crate::messaging::listener::Listener;
 use crate::messaging::talk::{direct, group, read, say};
 
@@ -59,10 +60,19 @@ impl Party {
 
     /// Bob looks at the conversation.
     async fn look(&self) -> Listener {
-        let listener = Listener::of(&self.world, &self.bob).await;
-        let asked = SetFocusRequest { stream_id: listener.stream_id.clone(), conversation_id: self.id.clone() };
-        self.bob.events(&self.world).set_focus(asked).await.unwrap();
-        listener
+        self.look_at(&self.id).await
+    }
+
+    async fn look_at(&self, id: &str) -> Listener {
+        Listener::looking(&self.world, &self.bob, id).await
+    }
+
+    /// Says something in the group that bob hears of.
+    async fn bob_hears_the_group(&self) {
+        let before = self.server.taken("/bob").len();
+        say(&self.world, &self.ada, &self.id, "And you?").await;
+        until_taken(&self.server, "/bob", before + 1).await;
+        until_taken(&self.server, "/eve", 1).await;
     }
 }
 
@@ -166,5 +176,22 @@ async fn g13_who_looks_and_reads_gets_no_push_later_either() {
     for _ in 0..3 {
         party.world.move_clock(Duration::from_secs(30)).await;
         party.bob_hears_another("read").await;
+    }
+}
+
+#[tokio::test]
+async fn g13_s34_what_waits_is_not_pushed_to_who_has_blocked_its_sender_meanwhile() {
+    let party = Party::begin().await;
+    let two = direct(&party.world, &party.ada, &party.bob).await;
+    let listener = party.look_at(&two).await;
+    say(&party.world, &party.ada, &two, "Hello").await;
+    party.bob_hears_the_group().await;
+    block(&party.world, &party.bob, &party.ada).await.unwrap();
+    drop(listener);
+    for _ in 0..3 {
+        party.world.move_clock(Duration::from_secs(30)).await;
+        party.bob_hears_the_group().await;
+        let (bobs, group) = party.topics();
+        assert!(bobs.iter().all(|topic| *topic == group), "{bobs:?}");
     }
 }

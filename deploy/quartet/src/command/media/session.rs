@@ -24,7 +24,7 @@ const FRESH: Duration = Duration::from_secs(10);
 /// How long a unary call may take. Completing an upload reads parts of the file at some stores.
 const CALL: Duration = Duration::from_secs(300);
 /// How long the last call may.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(15);
 
 /// An account at a server.
 pub struct Session {

@@ -147,6 +147,8 @@ create table change (
     primary key (conversation_id, number)
 );
 create index change_account on change (account_id);
+-- The others go with their messages.
+create index change_create_time on change (create_time) where kind <> 'SENT';
 
 -- The accounts that a change is about, so that their erasure finds it.
 create table change_subject (

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quartet_chassis::id::Id;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::id::Id;
 
 /// Who does something, by account.
 #[derive(Clone)]
