@@ -26,7 +26,8 @@ async fn every_process_says_that_it_lives_and_is_ready_and_what_it_has_done() {
 
 #[tokio::test]
 async fn no_log_holds_a_secret_or_an_address() {
-    let world = World::with(&["--log", "debug"]).await;
+    // A code of seven digits may be part of a time or of an id.
+    let world = World::with(&["--log", "debug", "--identity-code-digits", "12"]).await;
     let Some(fleet) = world.fleet() else { return };
     let ada = world.sign_up("logged").await;
     refusal(world.try_sign_in(&ada.email, "Wrong1!password").await);

@@ -12,7 +12,8 @@ const HOUR: u64 = 3600;
 
 #[tokio::test]
 async fn s54_a_link_does_not_come_back_to_life_when_its_session_is_long_over() {
-    let world = World::own().await;
+    // By one thread, which asks the instances of media in turn.
+    let world = World::with(&["--gateway-threads", "1"]).await;
     let ada = world.sign_up("ada").await;
     let project = project(&world, &ada, "Films").await;
     let media = of_kind(&world, &ada, &project, MediaKind::Video, &noise(1, 100)).await;

@@ -122,8 +122,11 @@ async fn complete(world: &World, ada: &Person, upload: &UploadStatus, bytes: &[u
 }
 
 /// Uploads files one after the other for as long as it is let, and notes what it is told.
-async fn upload(world: &World, ada: &Person, project: &str, told: &Mutex<Told>) {
+async fn upload(world: &World, email: &str, project: &str, told: &Mutex<Told>) {
     for seed in 1.. {
+        // A long run outlives a token.
+        let tokens = again(|| world.try_sign_in(email, PASSWORD)).await.expect("not signed in");
+        let ada = &Person::new(email, PASSWORD, tokens);
         let small = noise(seed, 50_000 + seed as usize % 7 * 30_000);
         let mut upload = begin(world, ada, project, seed, &small).await;
         put(world, ada, &mut upload, &small).await;
@@ -170,9 +173,8 @@ async fn f03_what_was_told_is_there_when_the_power_has_gone() {
     let project = project(&world, &ada, "Films").await.project_id;
     let told = Arc::new(Mutex::new(Told::default()));
     let uploading = tokio::spawn({
-        let (world, project, told) = (world.clone(), project.clone(), told.clone());
-        let ada = world.sign_in(&ada.email, PASSWORD).await;
-        async move { upload(&world, &ada, &project, &told).await }
+        let (world, email, project, told) = (world.clone(), ada.email.clone(), project.clone(), told.clone());
+        async move { upload(&world, &email, &project, &told).await }
     });
     for round in 0..rounds {
         let before = told.lock().unwrap().files.len();

@@ -84,8 +84,10 @@ async fn watch(world: &World, ada: &Person, project: &Project, file: &[u8], done
 #[tokio::test]
 async fn s55_m6_many_writers_of_one_file_make_one_whole_file() {
     let world = World::shared().await;
-    let ada = world.sign_up("ada").await;
+    let mut ada = world.sign_up("ada").await;
     for round in 0..rounds(3, 500) as u64 {
+        // A long run outlives a token.
+        ada = world.sign_in(&ada.email, PASSWORD).await;
         let writers = [2, 16, 5, 9][round as usize % 4];
         let project = project(&world, &ada, "Race").await;
         let length = if round % 2 == 0 { PART + 50_000 } else { 60_000 };
@@ -114,9 +116,10 @@ async fn s55_m6_many_writers_of_one_file_make_one_whole_file() {
 #[tokio::test]
 async fn s55_m6_writers_of_different_files_never_mix_a_part() {
     let world = World::shared().await;
-    let ada = world.sign_up("ada").await;
+    let mut ada = world.sign_up("ada").await;
     let project = project(&world, &ada, "Mixed").await;
     for round in 0..rounds(2, 200) as u64 {
+        ada = world.sign_in(&ada.email, PASSWORD).await;
         let files: Vec<_> = (0..4).map(|file| Arc::new(noise(1000 + 4 * round + file, PART + 40_000))).collect();
         let upload = started(&world, &ada, video(&project.project_id, "a.mp4", &files[0])).await;
         let writers = files.iter().flat_map(|file| [file, file]).map(|file| {
@@ -136,9 +139,10 @@ async fn s55_m6_writers_of_different_files_never_mix_a_part() {
 #[tokio::test]
 async fn s55_m6_an_upload_that_is_given_up_while_many_write_leaves_nothing() {
     let world = World::shared().await;
-    let ada = world.sign_up("ada").await;
+    let mut ada = world.sign_up("ada").await;
     let project = project(&world, &ada, "Given up").await;
     for round in 0..rounds(4, 200) as u64 {
+        ada = world.sign_in(&ada.email, PASSWORD).await;
         let file = Arc::new(noise(2000 + round, if round % 2 == 0 { PART + 1000 } else { 20_000 }));
         let upload = started(&world, &ada, video(&project.project_id, "a.mp4", &file)).await;
         let writers = (0..4).map(|_| {
@@ -195,7 +199,6 @@ async fn s55_f01_m6_writers_and_kills_make_a_whole_file() {
     let mut ada = world.sign_up("ada").await;
     let project = project(&world, &ada, "Kills").await;
     for round in 0..rounds(2, 200) as u64 {
-        // A long run outlives a token.
         ada = world.sign_in(&ada.email, PASSWORD).await;
         let file = Arc::new(noise(3000 + round, 2 * PART + 30_000));
         let upload = started(&world, &ada, video(&project.project_id, "a.mp4", &file)).await;

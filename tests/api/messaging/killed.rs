@@ -37,14 +37,20 @@ async fn kill(world: &mut World, number: usize, done: &AtomicUsize) -> Instant {
     Instant::now()
 }
 
+/// Clients of both with new tokens, which a long run outlives.
+async fn senders(world: &World, people: [&Person; 2]) -> Vec<Clients> {
+    let signed_in = people.map(|person| world.sign_in(&person.email, PASSWORD));
+    join_all(signed_in).await.iter().map(|person| world.as_token(&person.access_token)).collect()
+}
+
 #[tokio::test]
 async fn f01_messaging_is_killed_again_and_again_and_what_it_answered_is_there_once() {
     let mut world = World::apart(&[]).await;
     let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
     let id = direct(&world, &ada, &bob).await;
-    let senders = [&ada, &bob].map(|person| world.as_token(&person.access_token));
     let mut sent = BTreeSet::new();
     for number in 0..rounds(3, 200) {
+        let senders = senders(&world, [&ada, &bob]).await;
         let done = AtomicUsize::new(0);
         let talk = join_all(senders.iter().map(async |clients| {
             let mut messages = Vec::new();
@@ -58,6 +64,7 @@ async fn f01_messaging_is_killed_again_and_again_and_what_it_answered_is_there_o
         eprintln!("round {number}: all is answered {:?} after the start", back.elapsed());
         sent.extend(messages.into_iter().flatten().map(|message| (message.seq, message.message_id)));
     }
+    let senders = senders(&world, [&ada, &bob]).await;
     let mut there = Vec::new();
     let mut asked = ListMessagesRequest { conversation_id: id.clone(), page_size: 100, ..Default::default() };
     loop {

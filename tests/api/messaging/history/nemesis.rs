@@ -42,7 +42,8 @@ impl Nemesis<'_> {
     pub async fn act(&mut self, world: &mut World, acts: &[Act]) {
         for (number, act) in acts.iter().enumerate() {
             let from = self.steps * (number as u64 + 1) / (acts.len() as u64 + 1);
-            reach(self.progress, from + self.dice.below(1 + self.steps / 40)).await;
+            let when = from + self.dice.below(1 + self.steps / 40);
+            reach(self.progress, when.min(self.steps)).await;
             match act {
                 Act::Kill => self.kill(world).await,
                 Act::Empty => drop(world.grounds().unwrap().redis.command("FLUSHALL").await.unwrap()),

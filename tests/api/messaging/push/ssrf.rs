@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 use super::server::{PushServer, Reply, reply};
 use super::{VAPID, browser, devices, register, tried, until_taken, world};
+use crate::harness::free_port;
 use crate::harness::prelude::*;
 use crate::messaging::talk::{direct, say};
 
@@ -18,8 +19,9 @@ struct Canary {
 
 impl Canary {
     async fn set() -> Canary {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        // Where nobody was before it, who might come back.
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let visits = Arc::<AtomicUsize>::default();
         let counted = visits.clone();
         tokio::spawn(async move {
