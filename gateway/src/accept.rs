@@ -63,6 +63,7 @@ fn limits(config: &Config) -> ConnectionLimits {
         streams: config.streams_per_connection,
         header_bytes: 16 * 1024,
         stream_window: 512 * 1024,
+        // Half of it is what h2 lets small frames waste while they wait: see docs/OPERATIONS.md, frames of `Connect`.
         connection_window: 1 << 20,
         send_buffer: 256 * 1024,
         patience: PATIENCE,

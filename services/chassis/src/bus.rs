@@ -1,4 +1,4 @@
-//! What processes tell each other: revocations, by Redis or within one process.
+//! What processes tell each other: revocations, by Redis or within one process, and by Redis what the instances of a service tell each other.
 //!
 //! Redis only spreads what SQL holds. A sorted set has the live revocations by expiry, and beside them a marker that says that it is
 //! complete. The marker names the very run of the server: a Redis that was emptied, restored from an older dump or replaced by a

@@ -2,6 +2,8 @@
 
 use csv_core::{ReadRecordResult, Reader};
 
+use crate::page;
+
 /// The most cells of a record.
 const CELLS: usize = 64;
 
@@ -125,7 +127,7 @@ impl CsvFile {
 
     fn count_lines(&mut self, bytes: &[u8]) {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-        self.line = self.line.saturating_add(i32::try_from(lines).unwrap_or(i32::MAX));
+        self.line = self.line.saturating_add(page::count(lines));
     }
 }
 

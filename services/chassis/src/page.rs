@@ -1,4 +1,4 @@
-//! Pages of lists: the size asked for, and the token that says where to go on.
+//! Pages of lists: the size asked for, the token that says where to go on, and how many there are.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,6 +46,11 @@ pub fn fitting(lengths: impl IntoIterator<Item = usize>) -> usize {
     lengths.into_iter().enumerate().take_while(fits).count()
 }
 
+/// How many there are, as an answer's `int32` has it: more than it can hold are as many as it can.
+pub fn count(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
 /// Encodes a position as a page token. The position holds plain values that are checked again when it comes back.
 pub fn encode<T: Serialize>(position: &T) -> String {
     serde_json::to_vec(position).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
@@ -77,6 +82,11 @@ mod tests {
         assert_eq!(page(0), (vec![], String::new()));
         assert_eq!(page(2), (vec![1, 2], String::new()));
         assert_eq!(page(3), (vec![1, 2], "2".to_owned()));
+    }
+
+    #[test]
+    fn more_than_can_be_told_are_as_many_as_can() {
+        assert_eq!((count(7_usize), count(1_i64 << 40)), (7, i32::MAX));
     }
 
     #[test]

@@ -108,7 +108,8 @@ pub struct Config {
         long = "messaging-streams-per-account",
         env = "QUARTET_MESSAGING_STREAMS_PER_ACCOUNT",
         value_name = "COUNT",
-        default_value_t = 20
+        default_value_t = 20,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
     )]
     pub streams_per_account: usize,
 

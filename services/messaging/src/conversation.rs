@@ -61,15 +61,15 @@ impl From<Kind> for ConversationKind {
 /// What a participant may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Writes, and adds people.
+    /// Writes, adds people, and renames the group.
     Member,
-    /// Removes people as well, deletes what others have written, and makes owners.
+    /// Removes people as well, deletes what others have written, takes their reactions away, and makes owners.
     Owner,
 }
 
 impl Role {
     /// Nothing for an owner.
-    pub fn owns(self) -> Result<(), Error> {
+    pub fn check_owner(self) -> Result<(), Error> {
         if self == Role::Owner { Ok(()) } else { Err(Error::RightMissing) }
     }
 
@@ -103,7 +103,7 @@ impl From<Role> for ParticipantRole {
 }
 
 /// Nothing where there is somebody to say something to: in a direct conversation the other account may be gone. A group may be of one.
-pub fn is_heard(kind: Kind, participants: i32) -> Result<(), Error> {
+pub fn check_peer(kind: Kind, participants: i32) -> Result<(), Error> {
     if kind == Kind::Direct && participants < 2 { Err(Error::PeerGone) } else { Ok(()) }
 }
 
@@ -151,6 +151,6 @@ mod tests {
         }
         assert_eq!((Kind::stored("CHANNEL"), Role::stored("ADMIN")), (Kind::Direct, Role::Member));
         assert!([0, 3, -1].into_iter().all(|number| Kind::given(number).is_err() && Role::given(number).is_err()));
-        assert!(Role::Owner.owns().is_ok() && Role::Member.owns().is_err());
+        assert!(Role::Owner.check_owner().is_ok() && Role::Member.check_owner().is_err());
     }
 }

@@ -47,7 +47,7 @@ pub enum Error {
     EditTooLate,
     EtagStale,
     PushNotConfigured,
-    /// Too many write into one conversation.
+    /// Too much waits to be written: into one conversation, or by one account.
     Busy,
     /// Too much of something: so long until the next.
     RateLimited(Duration),
@@ -76,22 +76,22 @@ fn failure(error: Error) -> Failure {
         }
         Error::PersonNotFound(persons) => {
             let message = format!("there is no account of {}", persons.join(", "));
-            not_found(Reason::PersonNotFound, &message).with("persons", persons.join(","))
+            about(not_found(Reason::PersonNotFound, &message), &persons)
         }
         Error::PersonUnreachable(persons) => {
             let message = "somebody does not accept messages from you";
-            precondition(Reason::PersonUnreachable, message).with("persons", persons.join(","))
+            about(precondition(Reason::PersonUnreachable, message), &persons)
         }
         Error::AccountBlocked(persons) => {
             let message = "you have blocked somebody whom this is to reach: unblock them first";
-            precondition(Reason::AccountBlocked, message).with("persons", persons.join(","))
+            about(precondition(Reason::AccountBlocked, message), &persons)
         }
         Error::ParticipantLeft(persons) => {
             let message = "who has left a group is not added again for seven days";
-            precondition(Reason::ParticipantLeft, message).with("persons", persons.join(","))
+            about(precondition(Reason::ParticipantLeft, message), &persons)
         }
         Error::DeviceNotFound(id) => not_found(Reason::DeviceNotFound, "there is no such device").with("device_id", id),
-        Error::StreamNotFound => not_found(Reason::StreamNotFound, "there is no such stream here"),
+        Error::StreamNotFound => not_found(Reason::StreamNotFound, "there is no such stream"),
         Error::RightMissing => {
             of(Code::PermissionDenied, Reason::ConversationRightMissing, "this is for others in the conversation")
         }
@@ -123,14 +123,17 @@ fn failure(error: Error) -> Failure {
         Error::PushNotConfigured => {
             precondition(Reason::PushNotConfigured, "the installation sends no pushes of this kind")
         }
-        Error::Busy => {
-            of(Code::ResourceExhausted, Reason::Overloaded, "too many write into this conversation at once: try again")
-        }
+        Error::Busy => of(Code::ResourceExhausted, Reason::Overloaded, "too much waits to be written: try again"),
         Error::RateLimited(wait) => {
             of(Code::ResourceExhausted, Reason::RateLimited, "too much at once: try again later").retry_after(wait)
         }
         Error::Db(error) => error.into(),
     }
+}
+
+/// With how they were named, if they were.
+fn about(failure: Failure, persons: &[String]) -> Failure {
+    if persons.is_empty() { failure } else { failure.with("persons", persons.join(",")) }
 }
 
 fn limited(reason: ErrorReason, what: &str, limit: i32) -> Failure {

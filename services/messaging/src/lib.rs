@@ -4,7 +4,6 @@ mod api;
 mod config;
 mod conversation;
 mod error;
-mod given;
 mod live;
 mod message;
 mod message_upkeep;
@@ -101,7 +100,7 @@ async fn assemble(config: &Config, parts: &Parts) -> anyhow::Result<(Db, Store, 
     }
     let push = Push::new(&config.push, parts)?;
     let pushes = push.is_on().then(|| Outbox::new("messaging", db.clone(), parts));
-    let store = Store::new(db.clone(), parts.clock.clone(), Hub::new(parts, config)).with_pushes(pushes);
+    let store = Store::new(db.clone(), parts.clock.clone(), Hub::new(parts, config), pushes);
     let rates = Rates::new(parts.throttle.clone(), config);
     let participants = config.participants;
     let conversations = ConversationApi { store: store.clone(), rates: rates.clone(), participants };

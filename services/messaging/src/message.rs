@@ -23,7 +23,7 @@ const CONTENT_TYPE: usize = 127;
 
 /// A message that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct New {
+pub struct NewMessage {
     pub client_message_id: String,
     pub body: String,
     pub attachments: Vec<Attached>,
@@ -54,16 +54,16 @@ pub struct Attached {
     pub size_bytes: i64,
 }
 
-impl New {
+impl NewMessage {
     /// Reads a message; what is wrong with it is noted.
-    pub fn given(asked: SendMessageRequest, fields: &mut Fields) -> Option<New> {
+    pub fn given(asked: SendMessageRequest, fields: &mut Fields) -> Option<NewMessage> {
         let attachments = attachments(asked.attachments, fields);
         let body = fields.take("body", body(asked.body, !attachments.is_empty()));
         let client_message_id = fields.take("client_message_id", client_id(asked.client_message_id));
         let reply_to_seq = fields.take("reply_to_seq", number(asked.reply_to_seq));
         let mentions = fields.take("mentioned_account_ids", mentions(&asked.mentioned_account_ids));
         let (body, client_message_id) = (body?, client_message_id?);
-        Some(New { client_message_id, body, attachments, reply_to_seq: reply_to_seq?, mentions: mentions? })
+        Some(NewMessage { client_message_id, body, attachments, reply_to_seq: reply_to_seq?, mentions: mentions? })
     }
 
     pub fn extras(&self) -> Extras {
@@ -163,7 +163,10 @@ fn attached(given: Attachment, at: &str, fields: &mut Fields) -> Attached {
         );
     }
     if !is_type(&attached.content_type) {
-        fields.refuse(&format!("{at}.content_type"), "must be a type such as `image/png`, or empty");
+        fields.refuse(
+            &format!("{at}.content_type"),
+            "must be a type such as `image/png`, of at most 127 characters, or empty",
+        );
     }
     if attached.size_bytes < 0 {
         fields.refuse(&format!("{at}.size_bytes"), "must not be negative");
@@ -193,7 +196,7 @@ mod tests {
 
     fn violations(asked: SendMessageRequest) -> Vec<String> {
         let mut fields = Fields::default();
-        let new = New::given(asked, &mut fields);
+        let new = NewMessage::given(asked, &mut fields);
         let failure = fields.finish().err();
         assert!(failure.is_some() || new.is_some());
         let text = failure.map(|failure| format!("{failure:?}")).unwrap_or_default();
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn g3_another_message_has_another_hash() {
-        let new = |body: &str, reply_to_seq| New {
+        let new = |body: &str, reply_to_seq| NewMessage {
             client_message_id: "1".to_owned(),
             body: body.to_owned(),
             attachments: Vec::new(),

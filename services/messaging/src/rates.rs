@@ -9,13 +9,13 @@ use quartet_chassis::throttle::{Bucket, Quota, Throttle};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::store::reach::Way;
+use crate::store::invitation::InviteTo;
 
 /// How many times somebody tells in a minute that they type.
 const TYPING: u32 = 60;
 /// How many times somebody says in a minute what is on a screen of theirs.
 const LOOKS: u32 = 120;
-/// How many things somebody sets in a minute for themselves: favourites, pins, mutes, devices.
+/// How many things somebody sets in a minute for themselves: favourites, pins, mutes, clearings, devices.
 const SETTINGS: u32 = 240;
 /// How many pushes somebody tries in a minute.
 const TEST_PUSHES: u32 = 10;
@@ -135,11 +135,11 @@ impl Rates {
     /// Counts that people are reached by somebody to whom they have never written. Of the times that a person can be, the same one takes a
     /// quarter, so that the others are not kept away by them; and whoever is brought into groups all the time can be written to directly. What
     /// is answered can be given back.
-    pub async fn reach(&self, account: Id, people: &[Id], way: Way) -> Result<Vec<Bucket>, Error> {
+    pub async fn invite(&self, account: Id, people: &[Id], to: InviteTo) -> Result<Vec<Bucket>, Error> {
         if self.strangers == 0 || people.is_empty() {
             return Ok(Vec::new());
         }
-        let what = if way == Way::Direct { "reach directly" } else { "reach" };
+        let what = if to == InviteTo::Direct { "reach directly" } else { "reach" };
         let by_all = |person: &Id| bucket(what, &[*person], quota(self.strangers, HOUR));
         let by_one = |person: &Id| bucket("reach", &[*person, account], quota((self.strangers / 4).max(1), HOUR));
         let buckets: Vec<Bucket> = people.iter().flat_map(|person| [by_all(person), by_one(person)]).collect();

@@ -14,11 +14,11 @@ const LENGTH: usize = 32;
 
 /// The reactions to a message, in the order of the first of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reactions(pub Vec<Group>);
+pub struct Reactions(pub Vec<Tally>);
 
 /// Those who have reacted in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
+pub struct Tally {
     #[serde(rename = "e")]
     pub emoji: String,
     #[serde(rename = "n")]
@@ -41,29 +41,29 @@ impl Reactions {
 
     /// Whether one more way to react fits.
     pub fn has_room_for(&self, emoji: &str) -> bool {
-        self.0.len() < DIFFERENT || self.0.iter().any(|group| group.emoji == emoji)
+        self.0.len() < DIFFERENT || self.0.iter().any(|tally| tally.emoji == emoji)
     }
 
     /// Somebody has reacted who had not.
     pub fn add(&mut self, emoji: &str, account: String) {
-        match self.0.iter_mut().find(|group| group.emoji == emoji) {
-            Some(group) => {
-                group.count = group.count.saturating_add(1);
-                if group.first.len() < NAMED {
-                    group.first.push(account);
+        match self.0.iter_mut().find(|tally| tally.emoji == emoji) {
+            Some(tally) => {
+                tally.count = tally.count.saturating_add(1);
+                if tally.first.len() < NAMED {
+                    tally.first.push(account);
                 }
             }
-            None => self.0.push(Group { emoji: emoji.to_owned(), count: 1, first: vec![account] }),
+            None => self.0.push(Tally { emoji: emoji.to_owned(), count: 1, first: vec![account] }),
         }
     }
 
     /// Somebody has taken theirs back. `first` are those who have it still, as far as they are named.
     pub fn remove(&mut self, emoji: &str, first: Vec<String>) {
-        if let Some(group) = self.0.iter_mut().find(|group| group.emoji == emoji) {
-            group.count = group.count.saturating_sub(1);
-            group.first = first;
+        if let Some(tally) = self.0.iter_mut().find(|tally| tally.emoji == emoji) {
+            tally.count = tally.count.saturating_sub(1);
+            tally.first = first;
         }
-        self.0.retain(|group| group.count > 0 && !group.first.is_empty());
+        self.0.retain(|tally| tally.count > 0 && !tally.first.is_empty());
     }
 }
 

@@ -173,6 +173,9 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(member -> conversation (conversation_id));
+diesel::joinable!(message -> conversation (conversation_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     conversation,
     member,

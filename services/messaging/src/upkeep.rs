@@ -1,5 +1,5 @@
 //! What the service does unasked, in small turns and on each instance: it removes conversations that everybody has left, requests that nobody
-//! repeats any more, and what says who has left a group long ago. All of it is due by the clock and known from the database.
+//! repeats any more, and what says who has left a group long ago. All of it is known from the database.
 
 use std::time::Duration;
 

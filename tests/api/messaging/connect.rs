@@ -144,6 +144,10 @@ async fn g4_a_line_begins_with_what_it_is_about() {
     line.say("1", Frame::Focus(FocusFrame::default())).await;
     let refused = Refusal::from(line.next().await.expect_err("not refused"));
     assert_eq!((refused.code, refused.fields.as_slice()), (Code::InvalidArgument, ["subscribe".to_owned()].as_slice()));
+    let mut line = Line::open(&world, &ada).await;
+    line.say(&"x".repeat(65), Frame::Subscribe(SubscribeRequest::default())).await;
+    let refused = Refusal::from(line.next().await.expect_err("not refused"));
+    assert_eq!(refused.fields, ["request_id"]);
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ impl EnrolmentService for EnrolmentApi {
         Ok(Response::new(ListEnrolmentsResponse {
             enrolments: class.students.into_iter().map(|student| enrolment(course, student)).collect(),
             next_page_token,
-            total_size: i32::try_from(total).unwrap_or(i32::MAX),
+            total_size: page::count(total),
         }))
     }
 
@@ -137,7 +137,7 @@ impl EnrolmentService for EnrolmentApi {
         let people = invited(&account_ids, &emails, &mut fields);
         fields.finish()?;
         let count = self.store.invite(course(&course_id)?, &Asker::from(&caller), &people).await?;
-        Ok(Response::new(InviteStudentsResponse { invited_count: i32::try_from(count).unwrap_or(i32::MAX) }))
+        Ok(Response::new(InviteStudentsResponse { invited_count: page::count(count) }))
     }
 
     async fn list_invitations(
@@ -230,10 +230,9 @@ pub fn block_progress(columns: &[Column], works: &Works) -> Vec<BlockProgress> {
 
 impl From<progress::Progress> for Progress {
     fn from(far: progress::Progress) -> Progress {
-        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         Progress {
-            completed_blocks: count(far.completed_blocks),
-            total_blocks: count(far.total_blocks),
+            completed_blocks: page::count(far.completed_blocks),
+            total_blocks: page::count(far.total_blocks),
             completed: far.completed,
             r#override: far.said.map(CompletionOverride::from),
             average_grade: far.average_grade,

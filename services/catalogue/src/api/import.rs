@@ -5,6 +5,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use quartet_chassis::clock::Clock;
 use quartet_chassis::db::DbError;
+use quartet_chassis::page;
 use quartet_proto::catalogue::v1::import_service_server::ImportService;
 use quartet_proto::catalogue::v1::{
     ImportMovieFileRequest, ImportMovieFileResponse, ImportMoviesRequest, ImportMoviesResponse, ImportSummary,
@@ -144,10 +145,9 @@ impl Import {
     async fn store_next(&mut self) -> Result<bool, Error> {
         let Some(movies) = self.next.take() else { return Ok(false) };
         let stored = self.store.insert_movies(&movies, &mut self.names).await?;
-        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let summary = self.file.summary();
-        summary.movies_stored += count(stored);
-        summary.movies_unchanged += count(movies.len() - stored);
+        summary.movies_stored += page::count(stored);
+        summary.movies_unchanged += page::count(movies.len() - stored);
         Ok(true)
     }
 }

@@ -57,8 +57,8 @@ impl MovieService for MovieApi {
         Ok(Response::new(ListMoviesResponse {
             movies: page.movies.into_iter().map(Movie::from).collect(),
             next_page_token: next.unwrap_or_default(),
-            total_size: i32::try_from(total).unwrap_or(i32::MAX),
-            total_pages: i32::try_from((total + size - 1) / size).unwrap_or(i32::MAX),
+            total_size: page::count(total),
+            total_pages: page::count((total + size - 1) / size),
         }))
     }
 
@@ -113,8 +113,8 @@ impl MovieService for MovieApi {
         let answer = SearchMoviesResponse {
             movies: page.movies.into_iter().map(Movie::from).collect(),
             next_page_token: next.unwrap_or_default(),
-            total_size: i32::try_from(page.total).unwrap_or(i32::MAX),
-            total_pages: i32::try_from(page.total.div_ceil(search.size)).unwrap_or(i32::MAX),
+            total_size: page::count(page.total),
+            total_pages: page::count(page.total.div_ceil(search.size)),
             facets: request.with_facets.then(|| page.facets.into()),
         };
         if let Some(version) = page.version {

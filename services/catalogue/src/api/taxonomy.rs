@@ -3,7 +3,7 @@
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::names::NameList;
-use quartet_chassis::page::cut;
+use quartet_chassis::page::{count, cut};
 use quartet_proto::catalogue::v1::taxonomy_service_server::TaxonomyService;
 use quartet_proto::catalogue::v1::*;
 use tonic::{Request, Response, Status};
@@ -102,7 +102,7 @@ impl TaxonomyService for TaxonomyApi {
         }
         let changed = term::outcome(self.store.merge_terms(from, into).await, "")?;
         let term = term::get(&self.store, into, into_term_id).await?;
-        let movies_changed = i32::try_from(changed).unwrap_or(i32::MAX);
+        let movies_changed = count(changed);
         Ok(Response::new(MergeTermsResponse { term: Some(term), movies_changed }))
     }
 }

@@ -2,6 +2,7 @@
 
 use quartet_chassis::db::DbError;
 use quartet_chassis::failure::Fields;
+use quartet_chassis::page;
 use quartet_proto::catalogue::v1::{self, TermKind};
 
 use crate::country::country;
@@ -75,7 +76,7 @@ pub fn outcome(termed: Result<Termed, DbError>, name: &str) -> Result<i64, Error
 
 pub async fn get(store: &Store, term: Term, id: String) -> Result<v1::Term, Error> {
     let row = store.term(term).await?.ok_or(Error::TermNotFound(id))?;
-    let movies = i32::try_from(row.movies).unwrap_or(i32::MAX);
+    let movies = page::count(row.movies);
     Ok(v1::Term { kind: term.kind().into(), term_id: term.id(), name: row.name, movies })
 }
 

@@ -8,6 +8,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
+use quartet_chassis::page;
 
 use super::Store;
 use super::submission::{own_work, readable_work, take_turn};
@@ -146,7 +147,7 @@ async fn next_number(conn: &mut Conn, block: Id, student: Id, quiz: &Quiz) -> Re
     if quiz.max_attempts > 0 && made >= i64::from(quiz.max_attempts) {
         return Err(Error::AttemptsExhausted(quiz.max_attempts));
     }
-    Ok(i32::try_from(made).unwrap_or(i32::MAX).saturating_add(1))
+    Ok(page::count(made).saturating_add(1))
 }
 
 /// Nothing where a quiz was not tried, else when a try first passed, if one has.

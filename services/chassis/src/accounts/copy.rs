@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::db::{Conn, Db, DbError};
 use crate::id::Id;
 use crate::on;
+use crate::page;
 
 /// The cursor in identity's feed.
 pub(super) const CURSOR: &str = "account";
@@ -90,7 +91,7 @@ impl<K: Keeper> Copied<K> {
     /// Forgets an account. What else there is of it is removed behind this, bit by bit, before identity is told.
     async fn forget(&self, conn: &mut Conn, id: Id, old: Option<&AccountRow>, erasure_id: Id) -> Result<(), DbError> {
         let accounts = forget(conn, id, self.clock.now()).await?;
-        let mut removed = Removed::from([("account".to_owned(), i32::try_from(accounts).unwrap_or(i32::MAX))]);
+        let mut removed = Removed::from([("account".to_owned(), page::count(accounts))]);
         if let Some(old) = old {
             self.keeper.begin_erasure(conn, old, &mut removed).await?;
         }

@@ -13,6 +13,7 @@ use crate::db::{Conn, DbError};
 use crate::faults::Faults;
 use crate::id::Id;
 use crate::on;
+use crate::page;
 
 /// How many erasures are told in one turn.
 const TURN: i64 = 100;
@@ -33,7 +34,7 @@ pub enum Step {
 
 /// Adds to what was removed.
 pub fn count(removed: &mut Removed, kind: &str, rows: impl TryInto<i32>) {
-    let rows = rows.try_into().unwrap_or(i32::MAX);
+    let rows = page::count(rows);
     if rows > 0 {
         let sum = removed.entry(kind.to_owned()).or_default();
         *sum = sum.saturating_add(rows);

@@ -64,7 +64,7 @@ pub struct Job {
     pub payload: Vec<u8>,
 }
 
-/// A job that no worker is at.
+/// A job that is not done yet.
 #[derive(Debug, Clone)]
 pub struct Open {
     pub id: Id,
@@ -163,12 +163,10 @@ impl Outbox {
         on!(conn, |db| open.count().get_result(db).await)
     }
 
-    /// The jobs of a kind about these accounts that no worker is at, those with the oldest news first.
+    /// The jobs of a kind about these accounts that are not done yet, those with the oldest news first.
     pub async fn open_about(&self, conn: &mut Conn, kind: &str, accounts: Vec<Id>) -> Result<Vec<Open>, OutboxError> {
-        let now = self.clock.now();
-        let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
         let open = outbox::table.filter(outbox::account_id.eq_any(accounts)).filter(outbox::kind.eq(kind));
-        let open = open.filter(outbox::done_time.is_null()).filter(free).order(outbox::create_time);
+        let open = open.filter(outbox::done_time.is_null()).order(outbox::create_time);
         let rows: Vec<OpenRow> = on!(conn, |db| open.select(OpenRow::as_select()).load(db).await)?;
         rows.into_iter().map(|row| self.opened(row)).collect()
     }
@@ -179,18 +177,16 @@ impl Outbox {
         Ok(Open { id, account_id, payload, due_time, sealed })
     }
 
-    /// Gives a job something newer to carry, and makes it due then or when it is already. False when a worker or somebody else was
-    /// faster.
+    /// Gives a job something newer to carry, and makes it due then or when it is already. A worker that is at it ends what it carries and then
+    /// carries that. False when it was done, or somebody else was faster.
     pub async fn replace(&self, conn: &mut Conn, open: &Open, payload: &[u8], due: Time) -> Result<bool, OutboxError> {
-        let now = self.clock.now();
         let sealed = self.sealer.seal(open.id.as_bytes(), payload)?;
-        let free = outbox::lease_time.is_null().or(outbox::lease_time.le(now));
-        let same = outbox::table.find(open.id).filter(outbox::payload.eq(&open.sealed)).filter(free);
+        let same = outbox::table.find(open.id).filter(outbox::payload.eq(&open.sealed));
         let newer = (
             outbox::payload.eq(sealed),
             outbox::due_time.eq(due.min(open.due_time)),
             // The patience with it begins anew.
-            outbox::create_time.eq(now),
+            outbox::create_time.eq(self.clock.now()),
         );
         Ok(on!(conn, |db| diesel::update(same).set(newer).execute(db).await)? == 1)
     }

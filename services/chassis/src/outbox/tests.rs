@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
 use diesel::sql_query;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::work::pause;
 use super::*;
@@ -178,7 +178,7 @@ async fn s49_each_lane_has_slots_of_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s49_an_open_job_can_be_given_something_newer_until_a_worker_has_it() -> anyhow::Result<()> {
+async fn s49_an_open_job_can_be_given_something_newer_until_it_is_done() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let outbox = outbox(&folder).await?;
     let bob = Id::new(&Clock::System);
@@ -195,11 +195,26 @@ async fn s49_an_open_job_can_be_given_something_newer_until_a_worker_has_it() ->
     let after = open().await?;
     assert_eq!((after[0].id, after[0].payload.as_slice()), (id, b"y".as_slice()));
     // It is due as it was.
-    let begun = Arc::new(Notify::new());
-    let begins = begun.clone();
-    let worker = tokio::spawn(outbox.clone().work(Lane::WHOLE, move |job| quick(job, begins.clone())));
-    tokio::time::timeout(PATIENT, begun.notified()).await?;
-    assert!(open().await?.is_empty() && !replace(&after[0], b"z").await?);
+    let (carried, mut carries) = mpsc::unbounded_channel();
+    let held = Arc::new(Semaphore::new(0));
+    let holds = held.clone();
+    let worker = tokio::spawn(outbox.clone().work(Lane::WHOLE, move |job| {
+        let (carried, holds) = (carried.clone(), holds.clone());
+        async move {
+            carried.send(job.payload)?;
+            holds.acquire().await?.forget();
+            Ok(())
+        }
+    }));
+    assert_eq!(tokio::time::timeout(PATIENT, carries.recv()).await?.as_deref(), Some(b"y".as_slice()));
+    // A worker is at it: it carries the newer one behind that, and nobody else does meanwhile.
+    assert!(replace(&after[0], b"z").await?);
+    held.add_permits(1);
+    assert_eq!(tokio::time::timeout(PATIENT, carries.recv()).await?.as_deref(), Some(b"z".as_slice()));
+    let last = open().await?;
+    held.add_permits(1);
+    until_waiting(&outbox, 0).await?;
+    assert!(!replace(&last[0], b"late").await?, "it is done");
     worker.abort();
     Ok(())
 }

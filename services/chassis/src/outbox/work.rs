@@ -202,8 +202,9 @@ impl Outbox {
     {
         let Row { id, kind, payload, attempts, create_time, .. } = row;
         let done = match self.sealer.open(id.as_bytes(), &payload) {
-            Ok(payload) => {
-                let done = tokio::time::timeout(LONGEST, handle(Job { id, kind: kind.clone(), payload })).await;
+            Ok(opened) => {
+                let job = Job { id, kind: kind.clone(), payload: opened };
+                let done = tokio::time::timeout(LONGEST, handle(job)).await;
                 done.unwrap_or_else(|_| Err(anyhow::anyhow!("it took longer than {} s", LONGEST.as_secs())))
             }
             Err(error) => Err(error.into()),
@@ -211,11 +212,11 @@ impl Outbox {
         match done {
             Ok(()) => {
                 self.faults.after_send();
-                self.finish(id).await
+                self.finish(id, payload).await
             }
             Err(error) if create_time + PATIENCE < self.clock.now() => {
                 tracing::error!(job = %id, kind, attempts, error = format!("{error:#}"), "a job was given up");
-                self.finish(id).await
+                self.finish(id, payload).await
             }
             Err(error) => {
                 let random = u64::from_le_bytes(random::bytes());
@@ -234,11 +235,16 @@ impl Outbox {
         }
     }
 
-    /// A job that is done goes.
-    async fn finish(&self, id: Id) -> Result<(), DbError> {
+    /// A job that is done goes. One that was given something newer to carry meanwhile is due with that.
+    async fn finish(&self, id: Id, carried: Vec<u8>) -> Result<(), DbError> {
         self.db
             .transaction(async |conn| {
-                on!(conn, |db| diesel::delete(outbox::table.find(id)).execute(db).await).map(drop)
+                let done = outbox::table.find(id).filter(outbox::payload.eq(&carried));
+                if on!(conn, |db| diesel::delete(done).execute(db).await)? == 1 {
+                    return Ok(());
+                }
+                let anew = (outbox::lease_time.eq(None::<Time>), outbox::attempts.eq(0));
+                on!(conn, |db| diesel::update(outbox::table.find(id)).set(anew).execute(db).await).map(drop)
             })
             .await
     }

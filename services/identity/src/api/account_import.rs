@@ -2,6 +2,7 @@
 
 use quartet_chassis::caller::Client;
 use quartet_chassis::failure::{Failure, Fields};
+use quartet_chassis::page;
 use quartet_proto::identity::v1::account_import_service_server::AccountImportService;
 use quartet_proto::identity::v1::*;
 use quartet_proto::r#type::v1::ErrorReason;
@@ -113,9 +114,8 @@ impl Import {
         let accounts = self.file.take(BATCH);
         let begins = (self.created == 0).then_some(&self.client);
         let created = self.store.insert_accounts(&accounts, self.unverified, begins).await?;
-        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-        self.created = self.created.saturating_add(count(created));
-        self.unchanged = self.unchanged.saturating_add(count(accounts.len() - created));
+        self.created = self.created.saturating_add(page::count(created));
+        self.unchanged = self.unchanged.saturating_add(page::count(accounts.len() - created));
         Ok(())
     }
 }

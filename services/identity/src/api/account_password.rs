@@ -2,6 +2,7 @@
 
 use quartet_chassis::caller::{Caller, Client};
 use quartet_chassis::failure::Fields;
+use quartet_chassis::page;
 use quartet_proto::identity::v1::*;
 
 use super::account::{AccountApi, PROOF, noted};
@@ -100,6 +101,6 @@ impl AccountApi {
         let ended = self.store.update_password(&account, caller.session_id, &hash).await?;
         let ended = ended.ok_or(Error::CredentialsInvalid)?;
         note(Event::PasswordChanged, Outcome::Done, Some(account.pseudonym), client);
-        Ok(UpdatePasswordResponse { revoked_count: i32::try_from(ended).unwrap_or(i32::MAX) })
+        Ok(UpdatePasswordResponse { revoked_count: page::count(ended) })
     }
 }

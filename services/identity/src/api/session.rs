@@ -180,7 +180,7 @@ impl SessionService for SessionApi {
         let count = self.store.end_all_sessions(caller.account_id, keep).await.map_err(Error::from)?;
         let pseudonym = self.store.pseudonym(caller.account_id).await.map_err(Error::from)?;
         note(Event::SessionsEnded, Outcome::Done, pseudonym, &client);
-        Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) }))
+        Ok(Response::new(RevokeAllSessionsResponse { revoked_count: page::count(count) }))
     }
 
     async fn issue_token(&self, request: Request<IssueTokenRequest>) -> Result<Response<IssueTokenResponse>, Status> {

@@ -10,7 +10,7 @@ use quartet_chassis::clock::Time;
 use quartet_chassis::crypt::equal;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::{on, random};
+use quartet_chassis::{on, page, random};
 use tokio::sync::futures::Notified;
 
 use super::Store;
@@ -74,8 +74,8 @@ impl Store {
                 }
                 let ended = self.end_sessions(conn, owner.id, None).await?;
                 let mut removed = self.drop_ways_in(conn, owner.id).await?;
-                removed.insert("session".to_owned(), count(ended.len()));
-                removed.insert("mail".to_owned(), count(self.outbox.drop_waiting(conn, owner.id).await?));
+                removed.insert("session".to_owned(), page::count(ended.len()));
+                removed.insert("mail".to_owned(), page::count(self.outbox.drop_waiting(conn, owner.id).await?));
                 // By session alone: what is revoked by account would name it, in Redis too.
                 let revoked = self.revoke(conn, ended).await?;
                 self.insert_erasure(conn, id, owner.id, &secret, &removed).await?;
@@ -317,8 +317,8 @@ impl Store {
         let devices = on!(conn, |db| diesel::delete(devices).execute(db).await)?;
         let factors = factor::table.filter(factor::account_id.eq(account_id));
         let factors = on!(conn, |db| diesel::delete(factors).execute(db).await)?;
-        let counts = [("challenge", challenges), ("device", devices), ("factor", factors)];
-        Ok(counts.into_iter().map(|(kind, dropped)| (kind.to_owned(), count(dropped))).collect())
+        let counts: [(_, usize); 3] = [("challenge", challenges), ("device", devices), ("factor", factors)];
+        Ok(counts.into_iter().map(|(kind, dropped)| (kind.to_owned(), page::count(dropped))).collect())
     }
 }
 
@@ -330,15 +330,11 @@ async fn add_removed(conn: &mut Conn, id: Id, counts: &[(&str, usize)]) -> Resul
     let removed: String = on!(conn, |db| hold.get_result(db).await)?;
     let mut removed: Removed = serde_json::from_str(&removed).map_err(Error::defect)?;
     for (kind, dropped) in counts {
-        *removed.entry((*kind).to_owned()).or_default() += count(*dropped);
+        *removed.entry((*kind).to_owned()).or_default() += page::count(*dropped);
     }
     let removed = serde_json::to_string(&removed).map_err(Error::defect)?;
     on!(conn, |db| diesel::update(own).set(erasure_context::removed.eq(removed)).execute(db).await)?;
     Ok(())
-}
-
-fn count(number: usize) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

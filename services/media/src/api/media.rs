@@ -92,7 +92,7 @@ impl MediaService for MediaApi {
         let (mut files, total) = self.store.files(&listed, caller.account_id).await?;
         let next_page_token = page::cut(&mut files, size, |file| page::encode(&(&place, file.media.id.to_string())));
         let media = files.into_iter().map(Media::from).collect();
-        let total_size = i32::try_from(total).unwrap_or(i32::MAX);
+        let total_size = page::count(total);
         Ok(Response::new(ListMediaResponse { media, next_page_token, total_size }))
     }
 

@@ -70,7 +70,7 @@ impl ProjectService for ProjectApi {
         let (mut found, count) = self.store.projects(&list).await.map_err(Error::from)?;
         let next_page_token = page::cut_long(&mut found, list.size, length, |last| Token::of(&list, last.row.id));
         let projects = found.into_iter().map(Project::from).collect();
-        let total_size = i32::try_from(count).unwrap_or(i32::MAX);
+        let total_size = page::count(count);
         Ok(Response::new(ListProjectsResponse { projects, next_page_token, total_size }))
     }
 

@@ -8,6 +8,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::faults::Faults;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
+use quartet_chassis::page;
 use quartet_proto::media::v1::UploadState;
 use quartet_proto::r#type::v1::ErrorReason;
 
@@ -117,7 +118,7 @@ async fn remove_files(conn: &mut Conn, row: &ProjectRow, now: Time, removed: &mu
         return Ok(false);
     }
     usage::give_back(conn, row, files.iter().map(|(.., size)| size).sum()).await?;
-    let gone = i32::try_from(files.len()).unwrap_or(i32::MAX);
+    let gone = page::count(files.len());
     count_media(conn, row.id, -gone).await?;
     count(removed, "media", gone);
     let ids: Vec<Id> = files.iter().map(|(id, ..)| *id).collect();

@@ -6,6 +6,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::page;
 use quartet_proto::messaging::v1::{BlockedAccount, ListBlockedAccountsRequest};
 
+use super::conversation_view::shown;
 use super::moment::Moment;
 use crate::error::Error;
 use crate::store::block::{BlockList, BlockRow};
@@ -39,8 +40,7 @@ fn position(token: &str) -> Result<Option<(Time, Id)>, &'static str> {
 
 impl From<BlockRow> for BlockedAccount {
     fn from(row: BlockRow) -> BlockedAccount {
-        let (first_name, last_name, avatar_url) =
-            row.account.map(|account| (account.first_name, account.last_name, account.avatar_url)).unwrap_or_default();
+        let (first_name, last_name, avatar_url) = shown(row.account);
         BlockedAccount {
             account_id: row.blocked_id.to_string(),
             first_name,

@@ -12,15 +12,19 @@ use tonic_types::StatusExt as _;
 use super::live::{LiveApi, PATIENCE, nothing_said};
 use crate::error::Error;
 use crate::live::{self, Asked, Stream};
+use crate::store::receipt::Watermark;
 
-/// The longest name of an answer.
+/// The longest name of an answer, in bytes.
 const REQUEST_ID: usize = 64;
-
-pub type Frames = Streaming<ConnectRequest>;
 
 /// Takes what a client says, one frame after the other, until it goes or `end` comes. No frame is taken behind the end, whether the client
 /// reads its answers or not.
-pub async fn talk(api: LiveApi, stream: Arc<Stream>, mut frames: Frames, end: impl Future<Output = Refused>) {
+pub async fn talk(
+    api: LiveApi,
+    stream: Arc<Stream>,
+    mut frames: Streaming<ConnectRequest>,
+    end: impl Future<Output = Refused>,
+) {
     tokio::pin!(end);
     let begun = tokio::select! {
         biased;
@@ -51,7 +55,11 @@ pub async fn talk(api: LiveApi, stream: Arc<Stream>, mut frames: Frames, end: im
 }
 
 /// The next frame. Who says too much at once is waited with, and so is what they send: it fills the connection's window.
-async fn next(api: &LiveApi, stream: &Stream, frames: &mut Frames) -> Result<Option<ConnectRequest>, Status> {
+async fn next(
+    api: &LiveApi,
+    stream: &Stream,
+    frames: &mut Streaming<ConnectRequest>,
+) -> Result<Option<ConnectRequest>, Status> {
     let frame = frames.message().await?;
     let wait = api.events.store.hub.count_frame(stream.account);
     if !wait.is_zero() {
@@ -60,11 +68,12 @@ async fn next(api: &LiveApi, stream: &Stream, frames: &mut Frames) -> Result<Opt
     Ok(frame)
 }
 
-async fn begin(api: &LiveApi, stream: &Arc<Stream>, frames: &mut Frames) -> Result<(), Status> {
+async fn begin(api: &LiveApi, stream: &Arc<Stream>, frames: &mut Streaming<ConnectRequest>) -> Result<(), Status> {
     let first = tokio::time::timeout(PATIENCE, frames.message()).await.map_err(|_| nothing_said())??;
     let Some(ConnectRequest { frame: Some(Frame::Subscribe(subscribe)), request_id }) = first else {
         return Err(nothing_said());
     };
+    check_name(&request_id)?;
     let asked = Asked::of(subscribe)?;
     api.events.rates.begin(stream.account).await?;
     live::begin(&api.events.store, &api.parts, stream, asked)?;
@@ -77,13 +86,12 @@ async fn begin(api: &LiveApi, stream: &Arc<Stream>, frames: &mut Frames) -> Resu
 impl LiveApi {
     /// Does what a frame asks for. A refusal ends nothing.
     async fn take(&self, stream: &Arc<Stream>, asked: ConnectRequest) -> Ack {
-        let ConnectRequest { request_id, frame } = asked;
-        let done = if request_id.len() > REQUEST_ID {
-            Err(wrong("request_id", "must have at most 64 bytes"))
-        } else {
-            self.carry_out(stream, frame).await
+        let ConnectRequest { mut request_id, frame } = asked;
+        let done = match check_name(&request_id) {
+            Ok(()) => self.carry_out(stream, frame).await,
+            Err(error) => Err(error),
         };
-        let request_id = request_id.chars().take(REQUEST_ID).collect();
+        request_id.truncate(request_id.floor_char_boundary(REQUEST_ID));
         match done {
             Ok(message) => Ack { request_id, message, refusal: None },
             Err(error) => Ack { request_id, message: None, refusal: Some(refusal(&error.into())) },
@@ -95,10 +103,10 @@ impl LiveApi {
         match frame {
             Some(Frame::Send(send)) => return self.messages.send(account, send).await.map(Some),
             Some(Frame::Delivered(frame)) => {
-                self.receipts.mark(account, &frame.conversation_id, frame.up_to_seq, false).await?;
+                self.receipts.mark(account, &frame.conversation_id, frame.up_to_seq, Watermark::Delivered).await?;
             }
             Some(Frame::Read(frame)) => {
-                self.receipts.mark(account, &frame.conversation_id, frame.up_to_seq, true).await?;
+                self.receipts.mark(account, &frame.conversation_id, frame.up_to_seq, Watermark::Read).await?;
             }
             Some(Frame::Typing(typing)) => self.events.type_in(account, &typing).await?,
             Some(Frame::Focus(focus)) => self.events.focus_on(account, stream.id, &focus.conversation_id).await?,
@@ -107,6 +115,11 @@ impl LiveApi {
         }
         Ok(None)
     }
+}
+
+/// Nothing, if an answer can be called so.
+fn check_name(request_id: &str) -> Result<(), Error> {
+    if request_id.len() > REQUEST_ID { Err(wrong("request_id", "must have at most 64 bytes")) } else { Ok(()) }
 }
 
 fn wrong(field: &str, rule: &str) -> Error {

@@ -13,20 +13,20 @@ use quartet_proto::messaging::v1::*;
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 
+use super::invitation::invite;
 use super::moment::Moment;
-use super::reach::reach;
 use super::{ask, block};
 use crate::conversation::{Kind, NAME};
 use crate::error::Error;
-use crate::given::until;
+use crate::message::number;
 use crate::rates::Rates;
 use crate::store::Store;
 use crate::store::contact::{ContactList, ContactRow};
 use crate::store::conversation::NewGroup;
 use crate::store::conversation_list::Position;
 use crate::store::conversation_view::{ConversationList, ConversationView, Filter};
+use crate::store::invitation::{InviteTo, Invited};
 use crate::store::person::Person;
-use crate::store::reach::{Reached, Way};
 
 /// The rpcs of conversations.
 pub struct ConversationApi {
@@ -84,7 +84,7 @@ impl ConversationService for ConversationApi {
         let length = |(conversation, _): &(Conversation, String)| conversation.encoded_len() + 8;
         let next_page_token = page::cut_long(&mut shown, list.size, length, |(_, token)| token.clone());
         let conversations = shown.into_iter().map(|(conversation, _)| conversation).collect();
-        let unread_count = i32::try_from(unread).unwrap_or(i32::MAX);
+        let unread_count = page::count(unread);
         Ok(Response::new(ListConversationsResponse { conversations, next_page_token, unread_count }))
     }
 
@@ -130,7 +130,7 @@ impl ConversationService for ConversationApi {
         let caller = Caller::of(&request)?;
         let SetMutedRequest { conversation_id, muted_until } = request.into_inner();
         let mut fields = Fields::default();
-        let until = fields.take("muted_until", until(muted_until, self.store.now()));
+        let until = fields.take("muted_until", ask::until(muted_until, self.store.now()));
         let Some(until) = until else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&conversation_id)?;
         self.rates.set(caller.account_id).await?;
@@ -145,14 +145,11 @@ impl ConversationService for ConversationApi {
         let caller = Caller::of(&request)?;
         let ClearHistoryRequest { conversation_id, up_to_seq } = request.into_inner();
         let mut fields = Fields::default();
-        if up_to_seq < 0 {
-            fields.refuse("up_to_seq", "must not be negative");
-        }
-        fields.finish().map_err(Error::from)?;
+        let up_to = fields.take("up_to_seq", number(up_to_seq));
+        let Some(up_to) = up_to else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&conversation_id)?;
-        let up_to = (up_to_seq > 0).then_some(up_to_seq);
         self.rates.set(caller.account_id).await?;
-        let changed = self.store.clear_history(id, caller.account_id, up_to).await?;
+        let changed = self.store.clear_history(id, caller.account_id, (up_to > 0).then_some(up_to)).await?;
         Ok(Response::new(ClearHistoryResponse { conversation: Some(changed.into()) }))
     }
 
@@ -214,13 +211,13 @@ impl ConversationService for ConversationApi {
 
 impl ConversationApi {
     async fn start_direct(&self, caller: Id, start: &Start) -> Result<ConversationView, Error> {
-        let counted = reach(&self.store, &self.rates, caller, &start.persons, Way::Direct).await?;
-        let outcome = self.one_other(caller, start, &counted.reached).await;
+        let counted = invite(&self.store, &self.rates, caller, &start.persons, InviteTo::Direct).await?;
+        let outcome = self.one_other(caller, start, &counted.invited).await;
         counted.unless_refused(&self.rates, outcome).await
     }
 
-    async fn one_other(&self, caller: Id, start: &Start, reached: &Reached) -> Result<ConversationView, Error> {
-        let [_] = reached.others.as_slice() else { return Err(Error::DirectNeedsTwo) };
+    async fn one_other(&self, caller: Id, start: &Start, invited: &Invited) -> Result<ConversationView, Error> {
+        let [_] = invited.others.as_slice() else { return Err(Error::DirectNeedsTwo) };
         if !start.name.is_empty() {
             let mut fields = Fields::default();
             fields.refuse("name", "is for groups");
@@ -237,7 +234,7 @@ impl ConversationApi {
         {
             return Ok(made);
         }
-        let counted = reach(&self.store, &self.rates, caller, persons, Way::NewGroup).await?;
+        let counted = invite(&self.store, &self.rates, caller, persons, InviteTo::NewGroup).await?;
         let group = NewGroup { name, persons, key, limit: self.participants };
         let outcome = self.store.start_group(caller, &group).await;
         counted.unless_refused(&self.rates, outcome).await

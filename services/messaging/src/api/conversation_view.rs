@@ -1,7 +1,8 @@
 //! Conversations and participants, from rows to what is sent.
 
+use quartet_chassis::accounts::AccountRow;
 use quartet_chassis::clock::timestamp;
-use quartet_chassis::etag;
+use quartet_chassis::{etag, page};
 use quartet_proto::messaging::v1::{Contact, Conversation, ConversationKind, Message, Participant, ParticipantRole};
 
 use crate::conversation::display_name;
@@ -21,8 +22,8 @@ impl From<ConversationView> for Conversation {
             participants: others.into_iter().map(Participant::from).collect(),
             role: ParticipantRole::from(own.role()).into(),
             last_message: last_message.map(Message::from),
-            unread_count: i32::try_from(own.unread(row.last_seq)).unwrap_or(i32::MAX),
-            unread_mention_count: i32::try_from(unread_mention_count).unwrap_or(i32::MAX),
+            unread_count: page::count(own.unread(row.last_seq)),
+            unread_mention_count: page::count(unread_mention_count),
             last_seq: row.last_seq,
             last_change: row.last_change,
             read_seq: own.read_seq,
@@ -58,12 +59,16 @@ fn first_name(participant: &ParticipantRow) -> &str {
     }
 }
 
+/// First name, last name and picture of somebody, as far as they are known here.
+pub fn shown(account: Option<AccountRow>) -> (String, String, String) {
+    account.map(|account| (account.first_name, account.last_name, account.avatar_url)).unwrap_or_default()
+}
+
 impl From<ParticipantRow> for Participant {
     fn from(participant: ParticipantRow) -> Participant {
         let ParticipantRow { row, account } = participant;
         let role = row.role();
-        let (first_name, last_name, avatar_url) =
-            account.map(|account| (account.first_name, account.last_name, account.avatar_url)).unwrap_or_default();
+        let (first_name, last_name, avatar_url) = shown(account);
         Participant {
             account_id: row.account_id.to_string(),
             first_name,

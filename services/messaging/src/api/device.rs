@@ -117,7 +117,7 @@ impl DeviceApi {
         match self.push.send(&target, &Note::trial(), &mut steps).await {
             Outcome::Sent => self.store.note_pushed(row.id).await?,
             Outcome::Gone => self.store.drop_device(&row).await?,
-            Outcome::Refused(_) | Outcome::Misconfigured(_) | Outcome::Later(..) => {}
+            Outcome::Refused(_) | Outcome::Misconfigured(_) | Outcome::Later(..) | Outcome::TooMany(..) => {}
         }
         Ok(steps)
     }

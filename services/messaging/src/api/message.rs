@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::ask;
 use crate::error::Error;
-use crate::message::{New, body, mentions, number};
+use crate::message::{NewMessage, body, mentions, number};
 use crate::rates::Rates;
 use crate::reaction::emoji;
 use crate::search::Query;
@@ -21,7 +21,7 @@ use crate::store::edit::Edited;
 use crate::store::message::Span;
 use crate::store::message_view::MessageView;
 use crate::store::reaction::Wanted;
-use crate::store::receipt::Reached;
+use crate::store::receipt::Receipts;
 use crate::store::search::Search;
 
 /// How many messages a page has where nothing is said.
@@ -41,7 +41,7 @@ impl MessageApi {
     pub async fn send(&self, account: Id, asked: SendMessageRequest) -> Result<Message, Error> {
         let conversation = asked.conversation_id.clone();
         let mut fields = Fields::default();
-        let Some(new) = New::given(asked, &mut fields).filter(|_| fields.is_empty()) else {
+        let Some(new) = NewMessage::given(asked, &mut fields).filter(|_| fields.is_empty()) else {
             return Err(fields.into());
         };
         let conversation = ask::conversation(&conversation)?;
@@ -79,14 +79,14 @@ impl MessageService for MessageApi {
         let caller = Caller::of(&request)?;
         let GetMessageRequest { conversation_id, seq } = request.into_inner();
         let conversation = ask::conversation(&conversation_id)?;
-        let (view, reached) = self.store.message_with_receipts(conversation, seq, caller.account_id).await?;
-        let Reached { read_by, delivered_to, read, delivered } = reached;
+        let (view, receipts) = self.store.message_with_receipts(conversation, seq, caller.account_id).await?;
+        let Receipts { read_by, delivered_to, read_count, delivered_count } = receipts;
         Ok(Response::new(GetMessageResponse {
             message: Some(view.into()),
             read_by_account_ids: read_by.iter().map(Id::to_string).collect(),
             delivered_to_account_ids: delivered_to.iter().map(Id::to_string).collect(),
-            read_count: i32::try_from(read).unwrap_or(i32::MAX),
-            delivered_count: i32::try_from(delivered).unwrap_or(i32::MAX),
+            read_count: page::count(read_count),
+            delivered_count: page::count(delivered_count),
         }))
     }
 

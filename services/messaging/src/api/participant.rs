@@ -12,14 +12,14 @@ use tonic::{Request, Response, Status};
 
 use super::ask;
 use super::conversation_view::with_address;
+use super::invitation::invite;
 use super::moment::Moment;
-use super::reach::reach;
 use crate::conversation::Role;
 use crate::error::Error;
 use crate::rates::Rates;
 use crate::store::Store;
+use crate::store::invitation::InviteTo;
 use crate::store::participant::ParticipantRow;
-use crate::store::reach::Way;
 
 /// The rpcs of participants.
 pub struct ParticipantApi {
@@ -58,10 +58,10 @@ impl ParticipantService for ParticipantApi {
         let persons = ask::persons(participants, &mut fields);
         let Some(persons) = persons else { return Err(Error::from(fields).into()) };
         let id = ask::conversation(&conversation_id)?;
-        let counted = reach(&self.store, &self.rates, caller.account_id, &persons, Way::Group(id)).await?;
+        let counted = invite(&self.store, &self.rates, caller.account_id, &persons, InviteTo::Group(id)).await?;
         let outcome = self.store.add_participants(id, caller.account_id, &persons, self.participants).await;
         let (view, count) = counted.unless_refused(&self.rates, outcome).await?;
-        let added = i32::try_from(count).unwrap_or(i32::MAX);
+        let added = page::count(count);
         Ok(Response::new(AddParticipantsResponse { conversation: Some(view.into()), added }))
     }
 

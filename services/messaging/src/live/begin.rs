@@ -21,7 +21,7 @@ use super::turn::read;
 use super::view::View;
 use super::work::look;
 use super::{Hub, PATIENCE};
-use crate::api::told;
+use crate::api::message_view;
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::live::Replay;
@@ -117,7 +117,7 @@ async fn start(store: &Store, stream: &Arc<Stream>, mut positions: HashMap<Id, i
         rest = others;
     }
     for id in positions.into_keys() {
-        stream.room().await;
+        stream.drained().await;
         tell_gone(stream, id);
     }
     hub.arrive(stream);
@@ -130,7 +130,7 @@ async fn start(store: &Store, stream: &Arc<Stream>, mut positions: HashMap<Id, i
 
 /// Joins some conversations, and reads how they are behind that. None when the client has gone.
 async fn shown(store: &Store, stream: &Arc<Stream>, ids: &[Id]) -> Result<Option<Vec<View>>, DbError> {
-    if !stream.room().await || ids.iter().any(|id| store.hub.sit(stream, *id).is_none()) {
+    if !stream.drained().await || ids.iter().any(|id| store.hub.sit(stream, *id).is_none()) {
         return Ok(None);
     }
     let reading = async || {
@@ -156,7 +156,7 @@ async fn show(
     }
     for view in views {
         let Some(room) = hub.room(view.id) else { continue };
-        if !stream.room().await {
+        if !stream.drained().await {
             return Vec::new();
         }
         hub.watch_later(stream, view.peer);
@@ -216,7 +216,7 @@ pub async fn follow(store: &Store, stream: &Arc<Stream>, room: &Arc<Room>, mut n
     let hub = &store.hub;
     loop {
         // Whoever reads slowly is waited for here, where nothing is kept for them.
-        if !stream.room().await {
+        if !stream.drained().await {
             return Ok(());
         }
         let reading = async || {
@@ -271,5 +271,5 @@ impl Page {
 
 /// A change for an account that came in by the change `joined`: of what was before that, it learns the number.
 fn own(told: &Told, account: Id, joined: i64, hidden_seq: i64) -> Change {
-    if told.row.number <= joined { told::blank(told) } else { told::own(told, account, hidden_seq) }
+    if told.row.number <= joined { message_view::blank(told) } else { message_view::own(told, account, hidden_seq) }
 }

@@ -13,7 +13,7 @@ use super::room::Room;
 use super::stream::Stream;
 use super::{Hub, lock};
 use crate::store::Store;
-use crate::store::live::OwnRow;
+use crate::store::live::{Far, OwnRow};
 
 /// How often it is compared; how often while what other instances tell is not heard; and how often where there are none, and only what
 /// nobody tells is found, such as messages that have had their time.
@@ -26,9 +26,6 @@ const PART: usize = 200;
 const HEADS: usize = 10_000;
 const MARKS: usize = 5_000;
 const OWN: usize = 20_000;
-
-/// Who has received and read how much.
-type Mark = (Id, (i64, i64));
 
 /// Where the next round goes on.
 #[derive(Default)]
@@ -110,13 +107,17 @@ fn parts<T>(all: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     parts
 }
 
-/// The last changes. A conversation that is gone is gone for everybody.
+/// The last changes. A conversation that is gone is gone for everybody. Where fewer are there than were told, an older state was brought back,
+/// and others will have these numbers.
 async fn heads(store: &Store, rooms: Vec<Arc<Room>>) -> Result<(), DbError> {
     for part in rooms.chunks(PART) {
+        // Before they are read: what is told is there.
+        let told: Vec<(&Arc<Room>, Option<i64>)> = part.iter().map(|room| (room, room.head())).collect();
         let ids: Vec<Id> = part.iter().map(|room| room.id).collect();
         let heads = store.heads(&ids).await?;
-        for room in part {
+        for (room, told) in told {
             match heads.get(&room.id) {
+                Some(number) if told.is_some_and(|told| told > *number) => store.hub.interrupt(room),
                 Some(number) => room.know(*number),
                 None => store.hub.all_look_again(room),
             }
@@ -130,7 +131,7 @@ async fn heads(store: &Store, rooms: Vec<Arc<Room>>) -> Result<(), DbError> {
 async fn marks(store: &Store, rooms: Vec<Arc<Room>>) -> Result<(), DbError> {
     for part in parts(rooms, |room| usize::try_from(room.people()).unwrap_or_default()) {
         let ids: Vec<Id> = part.iter().map(|room| room.id).collect();
-        let mut found: HashMap<Id, Vec<Mark>> = HashMap::new();
+        let mut found: HashMap<Id, Vec<Far>> = HashMap::new();
         for (id, account, delivered, read) in store.marks(&ids).await? {
             found.entry(id).or_default().push((account, (delivered, read)));
         }

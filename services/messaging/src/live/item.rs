@@ -9,7 +9,7 @@ use quartet_proto::messaging::v1 as pb;
 use quartet_proto::messaging::v1::subscribe_response::Event;
 
 use super::frame::{Frames, Kind};
-use crate::api::told::{self, blank};
+use crate::api::message_view::{self, blank};
 use crate::store::told::Told;
 
 /// Who had left when something was read, and by which change. What was read may be younger than that: they are told its number alone.
@@ -52,7 +52,7 @@ impl Item {
         }
         let is_sender = self.told.sender().is_some_and(|(sender, _)| sender == account);
         if is_sender || self.told.is_hidden(hidden_seq) {
-            return Piece::Own(Frames::of_event(Event::Change(told::own(&self.told, account, hidden_seq))));
+            return Piece::Own(Frames::of_event(Event::Change(message_view::own(&self.told, account, hidden_seq))));
         }
         Piece::Shared(&self.frames)
     }

@@ -163,7 +163,7 @@ impl Hub {
     }
 
     /// Says that an account's own view of a conversation has changed: it came, went, or made something of it for itself.
-    pub fn own(&self, account_id: Id, conversation_id: Id) {
+    pub fn view_changed(&self, conversation_id: Id, account_id: Id) {
         self.spread(News::Own(account_id, conversation_id));
         self.look_again(account_id, conversation_id);
     }
@@ -213,7 +213,7 @@ impl Hub {
         } else {
             self.tell(room);
         }
-        if room.wants_reading() {
+        if room.begin_reading() {
             self.0.work.send(Work::Read(room.clone(), patience)).ok();
         }
     }
@@ -222,6 +222,9 @@ impl Hub {
         let came = room.pump();
         if room.len() == 0 {
             self.give_up(room);
+        }
+        if room.is_late() {
+            lock(&self.0.late).insert(room.id);
         }
         for (account, number) in came {
             for stream in self.streams_of(account).iter().filter(|stream| !room.has(stream, number)) {
@@ -257,7 +260,7 @@ impl Hub {
 
     fn give_up(&self, room: &Room) {
         let mut rooms = lock(&self.0.rooms);
-        if room.close() && rooms.get(&room.id).is_some_and(|known| std::ptr::eq(&**known, room)) {
+        if room.close_if_empty() && rooms.get(&room.id).is_some_and(|known| std::ptr::eq(&**known, room)) {
             rooms.remove(&room.id);
         }
     }

@@ -35,25 +35,19 @@ impl Hub {
     /// Takes in what another instance tells: a line with its name, and a line for each piece of news.
     fn take(&self, text: &str) {
         let mut lines = text.lines();
-        let is_own = lines.next().is_none_or(|node| node.parse() == Ok(self.0.node));
-        if is_own {
-            return;
-        }
+        let node = lines.next().and_then(|node| node.parse::<Id>().ok());
+        let Some(node) = node.filter(|node| *node != self.0.node) else { return };
         for news in lines.filter_map(|line| line.parse().ok()) {
             match news {
                 News::Changed(id, number) => self.know(id, number, Duration::ZERO),
                 News::Own(account, id) => self.look_again(account, id),
                 News::Receipt(id, account, delivered, read) => self.mark(id, account, (delivered, read)),
                 News::Typing(id, account, typing) => self.types(id, account, typing),
-                News::Here(account, here) => self.is_here(account, node(text), here),
+                News::Here(account, here) => self.note_presence(account, node, here),
                 News::Focus { stream, account, conversation } => self.focus_here(stream, account, conversation),
             }
         }
     }
-}
-
-fn node(text: &str) -> Id {
-    text.lines().next().and_then(|node| node.parse().ok()).unwrap_or(Id::NIL)
 }
 
 /// Tells the others what happens here, as much at once as there is.

@@ -48,7 +48,7 @@ impl<T> Line<T> {
     }
 
     /// Notes that there is none with a higher number than this.
-    pub fn end(&mut self, number: i64) {
+    pub fn know_last(&mut self, number: i64) {
         self.known = number.max(self.waiting.last_key_value().map_or(0, |(last, _)| *last));
     }
 
@@ -112,7 +112,7 @@ mod tests {
         line.know(2);
         assert_eq!(line.missing(), None);
         line.know(9);
-        line.end(3);
+        line.know_last(3);
         assert_eq!(line.missing(), None);
     }
 

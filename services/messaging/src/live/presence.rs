@@ -141,7 +141,7 @@ impl Hub {
     }
 
     /// Another instance says that somebody is there, or no longer.
-    pub(super) fn is_here(&self, account: Id, node: Id, here: bool) {
+    pub(super) fn note_presence(&self, account: Id, node: Id, here: bool) {
         let mut presences = lock(&self.0.presences);
         if here && presences.elsewhere.len() >= MOST && !presences.elsewhere.contains_key(&account) {
             return;

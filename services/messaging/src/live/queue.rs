@@ -99,7 +99,7 @@ impl Queue {
     }
 
     /// Waits until the reader has taken most of what waits, or the stream has ended. For the one task that reads for it.
-    pub async fn room(&self) {
+    pub async fn drained(&self) {
         std::future::poll_fn(|cx| {
             let mut state = self.lock();
             if !matches!(state.end, End::Open) || (state.bytes < ROOM && state.chunks.len() < CHUNKS / 4) {

@@ -10,6 +10,7 @@ use super::frame::Frames;
 use super::room::{Room, Seats};
 use super::seat::receipt;
 use crate::conversation::FEW;
+use crate::store::live::Far;
 
 /// How many of those who have sent lately are told in larger ones.
 pub const SENDERS: usize = 16;
@@ -23,7 +24,7 @@ impl Room {
     }
 
     /// Takes over how far participants are, as it was read. Whether something is to be told later.
-    pub fn learn_marks(&self, marks: impl Iterator<Item = (Id, (i64, i64))>) -> bool {
+    pub fn learn_marks(&self, marks: impl Iterator<Item = Far>) -> bool {
         let mut seats = self.lock();
         if seats.people == 0 {
             // Nobody here was told of the conversation yet, with which they will be told this.
@@ -37,6 +38,11 @@ impl Room {
             }
         }
         !seats.late.is_empty()
+    }
+
+    /// Whether something is to be told later.
+    pub fn is_late(&self) -> bool {
+        !self.lock().late.is_empty()
     }
 
     /// Tells what was to be told later.
@@ -83,6 +89,9 @@ impl Seats {
 
     /// Takes over how far somebody is, and tells it if that is further than was told. Nobody is ever told less than before.
     pub(super) fn mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
+        if self.is_ahead(account, mark) {
+            return;
+        }
         let known = self.marks.get(&account).copied().unwrap_or_default();
         let next = self.rise(account, mark);
         if next != known {
@@ -92,8 +101,31 @@ impl Seats {
 
     /// The same, and it is told in any case.
     fn mark_again(&mut self, id: Id, account: Id, mark: (i64, i64)) {
+        if self.is_ahead(account, mark) {
+            return;
+        }
         let next = self.rise(account, mark);
         self.tell_mark(id, account, next);
+    }
+
+    /// Whether it speaks of a message that is not told yet. Then it is kept until that is.
+    fn is_ahead(&mut self, account: Id, (delivered, read): (i64, i64)) -> bool {
+        let is_ahead = self.sent.is_some_and(|sent| sent < delivered.max(read));
+        if is_ahead {
+            let kept = self.ahead.entry(account).or_default();
+            *kept = (kept.0.max(delivered), kept.1.max(read));
+        }
+        is_ahead
+    }
+
+    /// Tells the marks that were ahead of what is told by now.
+    pub(super) fn catch_up(&mut self, id: Id) {
+        if self.ahead.is_empty() {
+            return;
+        }
+        for (account, mark) in std::mem::take(&mut self.ahead) {
+            self.mark(id, account, mark);
+        }
     }
 
     fn rise(&mut self, account: Id, mark: (i64, i64)) -> (i64, i64) {
@@ -116,14 +148,14 @@ impl Seats {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
     use crate::live::room::Levelled;
-    use crate::live::tests::{CONVERSATION, account, item, joined, left, numbers, row, sent, stream, told, view};
+    use crate::live::tests::{
+        CONVERSATION, account, item, joined, left, member, numbers, row, sent, stream, told, view,
+    };
     use crate::live::view::View;
     use crate::store::change::kind;
-    use crate::store::told::{Part, Person, Told};
+    use crate::store::told::{Subject, Told};
 
     /// Whose receipts are among these.
     fn receipts(events: &[Event]) -> Vec<String> {
@@ -158,30 +190,78 @@ mod tests {
         let ada = stream(account(1));
         joined(&room, &ada, 0);
         told(&ada);
-        let came = |number: i64, who: Id, far: i64| {
-            let part = Part {
-                conversation_id: CONVERSATION,
-                account_id: who,
-                role: "MEMBER".to_owned(),
-                delivered_seq: far,
-                read_seq: far,
-                create_time: DateTime::UNIX_EPOCH.naive_utc(),
-            };
-            let person = Person { account_id: who, account: None, role: String::new(), part: Some(part) };
-            item(Told { row: row(number, kind::JOINED, 0), message: None, reactions: None, people: vec![person] })
+        let about = |number: i64, kind: &str, who: Id, far: i64| {
+            let member = Some(member(who, far));
+            let subject = Subject { account_id: who, account: None, role: String::new(), member };
+            item(Told { row: row(number, kind, 0), message: None, reactions: None, subjects: vec![subject] })
         };
         // Their coming was read before they had read anything, and arrives behind the comparing.
         room.learn_marks([(account(4), (7, 7))].into_iter());
-        room.put([came(1, account(4), 5), came(2, account(5), 5)].into_iter());
+        room.put([about(1, kind::JOINED, account(4), 5), about(2, kind::JOINED, account(5), 5)].into_iter());
         room.pump();
+        let last = |events: &[Event]| match events.last() {
+            Some(Event::Receipt(receipt)) => Some((receipt.account_id.clone(), receipt.read_seq)),
+            _ => None,
+        };
         let events = told(&ada);
         assert_eq!(numbers(&events), [1, 2]);
-        let last = events.iter().rev().find_map(|event| match event {
-            Event::Receipt(receipt) => Some((receipt.account_id.clone(), receipt.read_seq)),
-            _ => None,
-        });
-        assert_eq!(last, Some((account(4).to_string(), 7)));
-        assert!(matches!(events.last(), Some(Event::Receipt(_))), "{events:?}");
+        assert_eq!(last(&events), Some((account(4).to_string(), 7)));
+        // So it is with who gets another role.
+        room.put(std::iter::once(about(3, kind::ROLE_CHANGED, account(4), 6)));
+        room.pump();
+        assert_eq!(last(&told(&ada)), Some((account(4).to_string(), 7)));
+    }
+
+    #[test]
+    fn g4_a_receipt_comes_behind_the_message_that_it_speaks_of() {
+        let room = Room::new(CONVERSATION);
+        let (ada, bob) = (stream(account(1)), stream(account(2)));
+        let read = |last: i64| View { last_seq: last, ..view(last, &[]) };
+        room.sit(&ada);
+        room.level(&ada, 0, Some(&read(0)));
+        told(&ada);
+        room.receipt(account(3), (1, 1));
+        room.learn_marks([(account(4), (2, 0))].into_iter());
+        assert!(told(&ada).is_empty());
+        room.put(std::iter::once(item(sent(1, account(2)))));
+        room.pump();
+        let events = told(&ada);
+        assert!(
+            matches!(events.as_slice(), [Event::Change(_), Event::Receipt(one)] if one.read_seq == 1),
+            "{events:?}"
+        );
+        // Who still reads what was before hears them behind that.
+        room.sit(&bob);
+        assert!(room.tell_behind(&bob, &read(1)));
+        room.put(std::iter::once(item(sent(2, account(2)))));
+        room.pump();
+        assert_eq!(receipts(&told(&ada)), [account(4).to_string()]);
+        assert!(receipts(&told(&bob)).is_empty());
+        assert_eq!(room.level(&bob, 2, None), Levelled::Level);
+        assert_eq!(receipts(&told(&bob)), [account(4).to_string()]);
+    }
+
+    #[test]
+    fn g6_who_has_come_is_counted_once_whichever_is_read_first() {
+        let room = Room::new(CONVERSATION);
+        let (ada, bob) = (stream(account(1)), stream(account(2)));
+        joined(&room, &ada, 0);
+        let came = |number: i64| {
+            let subject = |who| Subject { account_id: account(who), account: None, role: String::new(), member: None };
+            let subjects = (100..150).map(subject).collect();
+            item(Told { row: row(number, kind::JOINED, 0), message: None, reactions: None, subjects })
+        };
+        room.sit(&bob);
+        room.level(&bob, 1, Some(&View { people: 53, ..view(1, &[]) }));
+        assert_eq!(room.people(), 53);
+        room.put(std::iter::once(came(1)));
+        room.pump();
+        assert_eq!(room.people(), 53, "what is told behind that has it already");
+        room.put(std::iter::once(came(2)));
+        room.pump();
+        room.hold(&ada);
+        room.level(&ada, 1, Some(&View { people: 53, ..view(1, &[]) }));
+        assert_eq!(room.people(), 103, "what was read before that has it not yet");
     }
 
     #[test]

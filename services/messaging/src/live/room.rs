@@ -44,11 +44,17 @@ pub struct Seats {
     head: Option<i64>,
     /// How far the participants are, as far as it was told.
     pub(super) marks: HashMap<Id, (i64, i64)>,
+    /// The last message that the seats were told, once that is known.
+    pub(super) sent: Option<i64>,
+    /// Marks that speak of messages which the seats were not told yet.
+    pub(super) ahead: HashMap<Id, (i64, i64)>,
     /// Marks that are told a little later, together.
     pub(super) late: HashMap<Id, (i64, i64)>,
     /// Who has sent lately, the last one behind.
     pub(super) senders: Vec<Id>,
     pub(super) people: i32,
+    /// The change up to which they are counted, once they are: a view may be older than what was told, or newer.
+    counted: Option<i64>,
     /// There were many until lately, and how far everybody is was told to few of them.
     pub(super) were_many: bool,
     /// Who types, and until when.
@@ -96,8 +102,8 @@ impl Room {
     }
 
     /// Notes that there is none behind this number.
-    pub fn end(&self, number: i64) {
-        self.inbox().line.end(number);
+    pub fn know_last(&self, number: i64) {
+        self.inbox().line.know_last(number);
     }
 
     /// The number behind which something is missing.
@@ -105,23 +111,23 @@ impl Room {
         self.inbox().line.missing()
     }
 
-    /// Whether something is missing that nobody reads yet; the one who is told so has to.
-    pub fn wants_reading(&self) -> bool {
+    /// Begins a reading, if something is missing that nobody reads yet; the one who is told so has to.
+    pub fn begin_reading(&self) -> bool {
         let mut inbox = self.inbox();
         let wants = !inbox.reading && inbox.line.missing().is_some();
         inbox.reading |= wants;
         wants
     }
 
-    /// Ends a reading, unless something is missing again.
-    pub fn has_read(&self) -> bool {
+    /// Ends a reading, unless something is missing again; whether it has ended.
+    pub fn end_reading(&self) -> bool {
         let mut inbox = self.inbox();
         inbox.reading = inbox.line.missing().is_some();
         !inbox.reading
     }
 
     /// Ends a reading that nobody waits for.
-    pub fn stop_reading(&self) {
+    pub fn give_up_reading(&self) {
         self.inbox().reading = false;
     }
 
@@ -156,6 +162,11 @@ impl Room {
         self.lock().by_stream.values().map(|seat| seat.stream.clone()).collect()
     }
 
+    /// The last change that those who listen were told.
+    pub fn head(&self) -> Option<i64> {
+        self.lock().head
+    }
+
     /// How many take part, as far as is known.
     pub fn people(&self) -> i32 {
         self.lock().people
@@ -180,8 +191,8 @@ impl Room {
         self.lock().by_stream.remove(&stream).is_some_and(|seat| seat.is_told)
     }
 
-    /// Gives the room up when nobody is in it.
-    pub fn close(&self) -> bool {
+    /// Gives the room up if nobody is in it; whether it was.
+    pub fn close_if_empty(&self) -> bool {
         let mut seats = self.lock();
         seats.closed = seats.by_stream.is_empty();
         seats.closed
@@ -211,7 +222,7 @@ impl Room {
         seats.learn(self.id, view);
         let Some(seat) = seats.by_stream.get_mut(&stream.id) else { return false };
         seat.place = Place::Behind;
-        seat.show(self.id, view);
+        seat.show(view);
         true
     }
 
@@ -242,9 +253,11 @@ impl Room {
         };
         seat.place = Place::Level { after };
         if let Some(view) = view {
-            seat.show(self.id, view);
+            seat.show(view);
         }
-        if !seat.tell(&collected, after) {
+        if seat.tell(&collected, after) {
+            seat.tell_receipts(self.id);
+        } else {
             seats.by_stream.remove(&stream.id);
         }
         Levelled::Level
@@ -283,13 +296,13 @@ fn parts(items: &[Arc<Item>]) -> impl Iterator<Item = &[Arc<Item>]> {
 
 impl Seat {
     /// Tells of the conversation, as it was read.
-    fn show(&mut self, conversation: Id, view: &View) {
+    fn show(&mut self, view: &View) {
         if !self.is_told {
             self.joined_change = view.joined_change;
         }
         self.hidden_seq = view.hidden_seq;
         self.stream.put(view.frames.of(self.stream.kind));
-        self.told(conversation, &view.marks);
+        self.knows(&view.marks);
     }
 }
 
@@ -301,28 +314,34 @@ impl Seats {
             self.head = Some(item.number());
             self.note(id, item, came);
         }
+        self.catch_up(id);
     }
 
     /// What a change says of the participants.
     fn note(&mut self, id: Id, item: &Item, came: &mut Vec<(Id, i64)>) {
-        let (joined, left) = (item.told.joined().count() as i32, item.told.left().count() as i32);
-        self.count(self.people.saturating_add(joined).saturating_sub(left));
+        if self.counted.is_some_and(|counted| counted < item.number()) {
+            self.counted = Some(item.number());
+            let (joined, left) = (item.told.joined().count() as i32, item.told.left().count() as i32);
+            self.count(self.people.saturating_add(joined).saturating_sub(left));
+        }
         for account in item.told.left() {
             self.marks.remove(&account);
+            self.ahead.remove(&account);
             self.typing.remove(&account);
         }
         came.extend(item.told.joined().map(|account| (account, item.number())));
-        if item.told.row.kind == kind::JOINED {
-            for part in item.told.people.iter().filter_map(|person| person.part.as_ref()) {
+        if matches!(item.told.row.kind.as_str(), kind::JOINED | kind::ROLE_CHANGED) {
+            for member in item.told.subjects.iter().filter_map(|subject| subject.member.as_ref()) {
                 // As it was just told; what came before that was of somebody whom nobody knew.
-                let told = (part.delivered_seq, part.read_seq);
-                let known = self.marks.insert(part.account_id, told).unwrap_or(told);
-                self.mark(id, part.account_id, known);
+                let told = (member.delivered_seq, member.read_seq);
+                let known = self.marks.insert(member.account_id, told).unwrap_or(told);
+                self.mark(id, member.account_id, known);
             }
         }
         if item.told.row.kind != kind::SENT {
             return;
         }
+        self.sent = self.sent.max(Some(item.told.row.seq));
         let Some((sender, _)) = item.told.sender() else { return };
         // Who has sent something has read up to there, which goes without saying.
         let (seq, mark) = (item.told.row.seq, self.marks.entry(sender).or_default());
@@ -350,7 +369,13 @@ impl Seats {
 
     /// Takes over what was read of the participants. Those who were told less are told.
     fn learn(&mut self, id: Id, view: &View) {
-        self.count(view.people);
+        if self.counted.is_none_or(|counted| counted <= view.last_change) {
+            self.counted = Some(view.last_change);
+            self.count(view.people);
+        }
+        if self.head.is_none_or(|head| view.last_change <= head) {
+            self.sent = self.sent.max(Some(view.last_seq));
+        }
         for (account, mark) in &view.marks {
             self.learn_mark(id, *account, *mark);
         }

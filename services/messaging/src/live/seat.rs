@@ -10,6 +10,7 @@ use quartet_proto::messaging::v1::{ConversationGone, Receipt};
 use super::frame::Frames;
 use super::item::{Batch, Item};
 use super::stream::Stream;
+use crate::store::live::Far;
 
 /// How many changes are kept for a stream that still reads the state. With more of them it reads again.
 const COLLECTED: usize = 128;
@@ -22,8 +23,9 @@ pub struct Seat {
     pub hidden_seq: i64,
     /// By which change its account came in.
     pub joined_change: i64,
-    /// Whether it has been told of the conversation; receipts wait until then.
+    /// Whether it has been told of the conversation.
     pub is_told: bool,
+    /// Receipts that wait until it is level: none comes before the message that it speaks of.
     receipts: BTreeMap<Id, (i64, i64)>,
 }
 
@@ -107,30 +109,38 @@ impl Seat {
         self.stream.tell(Event::Gone(ConversationGone { conversation_id: conversation.to_string() }));
     }
 
-    /// Not before it knows of the conversation, and not while that is read once more.
+    /// Not before it knows of the conversation, and not while it reads what was before.
     pub fn hears_receipts(&self) -> bool {
-        self.is_told && !matches!(self.place, Place::Holding { .. })
+        self.is_told && matches!(self.place, Place::Level { .. })
     }
 
-    /// Tells how far somebody is, or keeps it until the stream knows of the conversation.
+    /// Tells how far somebody is, or keeps it until the stream is level.
     pub fn receipt(&mut self, account: Id, mark: (i64, i64), frames: &Frames) {
         if self.hears_receipts() {
+            self.receipts.remove(&account);
             self.stream.put(frames.of(self.stream.kind));
         } else {
             self.receipts.insert(account, mark);
         }
     }
 
-    /// Tells what was kept, but for what the state of the conversation has told. Marks only rise, so the last one counts.
-    pub fn told(&mut self, conversation: Id, marks: &[(Id, (i64, i64))]) {
+    /// Notes that it was told of the conversation, and drops what that has said of receipts. Marks only rise, so the last one counts.
+    pub fn knows(&mut self, marks: &[Far]) {
         self.is_told = true;
-        for (account, (delivered, read)) in std::mem::take(&mut self.receipts) {
-            let known = marks.iter().find(|(known, _)| *known == account).map(|(_, mark)| *mark);
-            if known.is_none_or(|known| delivered > known.0 || read > known.1) {
-                let known = known.unwrap_or_default();
-                let mark = (delivered.max(known.0), read.max(known.1));
-                self.stream.tell(Event::Receipt(receipt(conversation, account, mark)));
+        for (account, (delivered, read)) in marks {
+            if let Some(kept) = self.receipts.get_mut(account) {
+                *kept = (kept.0.max(*delivered), kept.1.max(*read));
+                if *kept == (*delivered, *read) {
+                    self.receipts.remove(account);
+                }
             }
+        }
+    }
+
+    /// Tells the receipts that were kept.
+    pub fn tell_receipts(&mut self, conversation: Id) {
+        for (account, mark) in std::mem::take(&mut self.receipts) {
+            self.stream.tell(Event::Receipt(receipt(conversation, account, mark)));
         }
     }
 }

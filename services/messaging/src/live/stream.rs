@@ -23,7 +23,7 @@ use super::queue::{Put, Queue};
 use super::turn::some;
 
 /// For how many seconds nothing is said before a beat.
-const SILENCE: u32 = 29;
+const SILENCE: u32 = 30;
 /// About how long a client is told to wait before it comes again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -122,8 +122,8 @@ impl Stream {
     }
 
     /// Waits until the reader has taken what waits; false when the stream has ended.
-    pub async fn room(&self) -> bool {
-        self.queue.room().await;
+    pub async fn drained(&self) -> bool {
+        self.queue.drained().await;
         self.is_open()
     }
 
@@ -137,7 +137,7 @@ impl Stream {
 
     /// A second is over. Where nothing was said for long, there is a beat.
     pub fn tick(&self, beat: &Frames) {
-        if self.silent.fetch_add(1, Ordering::Relaxed) >= SILENCE {
+        if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCE {
             self.put(beat.of(self.kind));
         }
     }
@@ -152,7 +152,7 @@ impl Stream {
 
     /// What waits, as it would be sent.
     #[cfg(test)]
-    pub(super) fn drained(&self) -> Vec<u8> {
+    pub(super) fn take_all(&self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut cx = Context::from_waker(std::task::Waker::noop());
         while let Poll::Ready(Some(frame)) = self.queue.poll_frame(&mut cx) {

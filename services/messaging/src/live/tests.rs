@@ -16,8 +16,10 @@ use super::room::{Levelled, Room};
 use super::stream::Stream;
 use super::view::View;
 use crate::store::change::{ChangeRow, kind};
+use crate::store::live::Far;
+use crate::store::member::MemberRow;
 use crate::store::message_view::{MessageRow, MessageView};
-use crate::store::told::{Person, Told};
+use crate::store::told::{Subject, Told};
 
 pub(super) const CONVERSATION: Id = Id::MAX;
 
@@ -64,19 +66,42 @@ pub(super) fn sent(number: i64, sender: Id) -> Told {
 }
 
 pub(super) fn left(number: i64, who: Id) -> Told {
-    let person = Person { account_id: who, account: None, role: String::new(), part: None };
-    Told { row: row(number, kind::LEFT, 0), message: None, reactions: None, people: vec![person] }
+    let subject = Subject { account_id: who, account: None, role: String::new(), member: None };
+    Told { row: row(number, kind::LEFT, 0), message: None, reactions: None, subjects: vec![subject] }
+}
+
+/// Somebody who takes part and has read so far.
+pub(super) fn member(who: Id, far: i64) -> MemberRow {
+    MemberRow {
+        conversation_id: CONVERSATION,
+        account_id: who,
+        role: "MEMBER".to_owned(),
+        joined_seq: 0,
+        joined_change: 0,
+        cleared_seq: 0,
+        delivered_seq: far,
+        read_seq: far,
+        favorite: false,
+        pin_number: None,
+        muted_until: None,
+        has_written: false,
+        began: false,
+        blocks: false,
+        blocked: false,
+        create_time: DateTime::UNIX_EPOCH.naive_utc(),
+    }
 }
 
 pub(super) fn item(told: Told) -> Item {
     Item::new(told, Left::default())
 }
 
-pub(super) fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
+pub(super) fn view(last_change: i64, marks: &[Far]) -> View {
     View {
         id: CONVERSATION,
         frames: Frames::of_event(Event::Conversation(super::pb::Conversation { last_change, ..Default::default() })),
         last_change,
+        last_seq: i64::MAX,
         first_change: 1,
         joined_change: 0,
         hidden_seq: 0,
@@ -89,7 +114,7 @@ pub(super) fn view(last_change: i64, marks: &[(Id, (i64, i64))]) -> View {
 
 /// What a stream was told.
 pub(super) fn told(stream: &Stream) -> Vec<Event> {
-    let (mut events, all) = (Vec::new(), stream.drained());
+    let (mut events, all) = (Vec::new(), stream.take_all());
     let mut rest = all.as_slice();
     while let Some((prefix, more)) = rest.split_at_checked(5) {
         let length = prefix[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
@@ -384,10 +409,10 @@ fn s44_in_a_room_that_was_given_up_nobody_stays_and_nobody_sits_down() {
     let (ada, bob) = (stream(account(1)), stream(account(2)));
     joined(&room, &ada, 0);
     room.know(300);
-    assert!(room.wants_reading());
+    assert!(room.begin_reading());
     // What is missing is not kept any more.
     let streams: Vec<Id> = room.shut().iter().map(|stream| stream.id).collect();
-    assert_eq!((streams, room.len(), room.close()), (vec![ada.id], 0, true));
+    assert_eq!((streams, room.len(), room.close_if_empty()), (vec![ada.id], 0, true));
     assert!(!room.sit(&bob));
     let next = Room::new(CONVERSATION);
     joined(&next, &bob, 300);

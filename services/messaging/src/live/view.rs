@@ -17,6 +17,7 @@ pub struct View {
     /// The conversation, and behind it how far those are whom it does not show.
     pub frames: Frames,
     pub last_change: i64,
+    pub last_seq: i64,
     /// From which on changes are kept.
     pub first_change: i64,
     pub joined_change: i64,
@@ -39,12 +40,13 @@ impl From<Seen> for View {
         marks.extend(others.map(|other| (other.account_id, (other.delivered_seq, other.read_seq))));
         marks.extend(&rest);
         let other = view.others.first().filter(|_| row.kind() == Kind::Direct).map(|other| &other.row);
-        let met = |other: &&MemberRow| own.has_written && other.has_written && own.is_open().is_ok();
+        let met = |other: &&MemberRow| own.has_written && other.has_written && !own.blocks && !own.blocked;
         let (peer, stranger) = (other.filter(met), other.filter(|other| !met(other)));
         let (peer, stranger) = (peer.map(|peer| peer.account_id), stranger.map(|stranger| stranger.account_id));
         View {
             id: row.id,
             last_change: row.last_change,
+            last_seq: row.last_seq,
             first_change: row.first_change,
             joined_change: own.joined_change,
             hidden_seq: own.hidden_seq(),

@@ -56,9 +56,9 @@ pub async fn run(store: Store, mut work: mpsc::UnboundedReceiver<Work>) {
 async fn read(store: &Store, room: &Arc<Room>, patience: Duration) {
     sleep(patience).await;
     let mut seldom = Seldom::default();
-    while !room.has_read() {
+    while !room.end_reading() {
         if room.len() == 0 || store.hub.has_stopped() {
-            return room.stop_reading();
+            return room.give_up_reading();
         }
         let Some(behind) = room.missing() else { continue };
         let Ok(turn) = store.hub.0.readings.acquire().await else { return };
@@ -81,21 +81,28 @@ async fn read(store: &Store, room: &Arc<Room>, patience: Duration) {
 async fn fill(store: &Store, room: &Room, behind: i64) -> Result<bool, DbError> {
     let gap = store.gap(room.id, behind).await?;
     if behind + 1 < gap.first_change {
-        // What is missing is not kept any more: all begin anew, and in another room. In this one somebody might stay who reads nothing.
-        for stream in room.shut() {
-            stream.resume(ResumeReason::Interrupted);
-        }
-        store.hub.give_up(room);
+        // What is missing is not kept any more.
+        store.hub.interrupt(room);
         return Ok(false);
     }
     if gap.told.first().is_none_or(|told| told.row.number != behind + 1) {
-        room.end(behind);
+        room.know_last(behind);
         return Ok(false);
     }
     let left = Arc::new(gap.left);
     room.put(gap.told.into_iter().map(|told| Item::new(told, left.clone())));
     room.know(gap.last_change);
     Ok(true)
+}
+
+impl Hub {
+    /// Lets all in a room begin anew, and in another one. In this one somebody might stay who reads nothing.
+    pub(super) fn interrupt(&self, room: &Room) {
+        for stream in room.shut() {
+            stream.resume(ResumeReason::Interrupted);
+        }
+        self.give_up(room);
+    }
 }
 
 /// Looks at the conversations of a stream whose account's own view of them has changed.
@@ -109,7 +116,7 @@ pub async fn look(store: &Store, stream: &Arc<Stream>) {
         };
         let Some(conversation) = next else { return };
         // Nothing is kept for a slow reader meanwhile, and nobody else waits.
-        if !stream.room().await {
+        if !stream.drained().await {
             continue;
         }
         let Ok(turn) = store.hub.0.readings.acquire().await else { return };

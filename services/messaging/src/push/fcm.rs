@@ -225,10 +225,11 @@ mod tests {
             assert!(matches!(of(400, json!([{ "fieldViolations": [{ "field": field }] }])), Outcome::Refused(_)));
         }
         assert!(matches!(of(401, json!([])), Outcome::Later(_, None)));
-        for status in [429, 500, 503] {
+        for status in [500, 503] {
             let Outcome::Later(_, wait) = of(status, json!([])) else { panic!("{status}") };
             assert_eq!(wait, Some(Duration::from_secs(7)));
         }
+        assert!(matches!(of(429, json!([])), Outcome::TooMany(_, Some(wait)) if wait == Duration::from_secs(7)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long a push service can have a push wait, whatever it asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// What was answered. Nothing of it is told to users.
+/// What was answered. Users are told its status and what that means, and none of its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,

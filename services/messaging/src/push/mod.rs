@@ -134,6 +134,7 @@ impl Push {
         let outcome = self.send(to, note, &mut Steps::default()).await;
         match &outcome {
             Outcome::Later(..) => visit.failed(),
+            Outcome::TooMany(..) => visit.too_many(self.tag(to)),
             _ => visit.answered(),
         }
         Ok(outcome)

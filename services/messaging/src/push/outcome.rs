@@ -17,6 +17,8 @@ pub enum Outcome {
     Misconfigured(String),
     /// Not now: again later, and not before this time is over.
     Later(String, Option<Duration>),
+    /// The same, as there were too many: to this device, or to all.
+    TooMany(String, Option<Duration>),
 }
 
 /// A step on the way of a push.
@@ -43,7 +45,7 @@ impl Steps {
             Outcome::Gone => "the push service knows this device no more".to_owned(),
             Outcome::Refused(why) => why.clone(),
             Outcome::Misconfigured(why) => format!("{why}: the operator is to look at the settings"),
-            Outcome::Later(why, _) => format!("{why}: messages are tried again"),
+            Outcome::Later(why, _) | Outcome::TooMany(why, _) => format!("{why}: messages are tried again"),
         };
         self.0.push(Step { name, is_ok: false, detail });
         outcome
@@ -60,7 +62,8 @@ impl From<NoAnswer> for Outcome {
 pub fn other(answer: &Answer) -> Outcome {
     let why = format!("it answered {}", answer.status);
     match answer.status {
-        408 | 425 | 429 | 500..=599 => Outcome::Later(why, answer.retry_after),
+        429 => Outcome::TooMany(why, answer.retry_after),
+        408 | 425 | 500..=599 => Outcome::Later(why, answer.retry_after),
         _ => Outcome::Refused(why),
     }
 }

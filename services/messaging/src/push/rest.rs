@@ -40,6 +40,8 @@ pub struct Services {
 struct Service {
     until: Instant,
     failures: u32,
+    /// For which device it had too many last, if it has taken nothing since.
+    too_many: Option<Vec<u8>>,
     places: Arc<Semaphore>,
     /// How many are there or wait for a place.
     visits: usize,
@@ -91,8 +93,13 @@ impl Services {
         if all.len() >= SERVICES {
             all.retain(|_, service| service.until > now || service.visits > 0);
         }
-        let new =
-            || Service { until: now, failures: 0, places: Arc::new(Semaphore::new(share.calls as usize)), visits: 0 };
+        let new = || Service {
+            until: now,
+            failures: 0,
+            too_many: None,
+            places: Arc::new(Semaphore::new(share.calls as usize)),
+            visits: 0,
+        };
         let service = all.entry(name.to_owned()).or_insert_with(new);
         if service.until > now {
             return Err(service.until - now);
@@ -125,11 +132,22 @@ impl Visit {
         }
     }
 
+    /// It had too many. That may be said of the device alone, and is said of all when another one hears it, too. To what a user has named
+    /// it is all the same.
+    pub fn too_many(self, device: Vec<u8>) {
+        let before =
+            self.services.lock().get_mut(&self.name).and_then(|service| service.too_many.replace(device.clone()));
+        if self.share.is_named || before.is_some_and(|before| before != device) {
+            self.failed();
+        }
+    }
+
     /// It has answered. Who takes a second each time would hold a place for ever with good answers alone.
     pub fn answered(self) {
         let took = self.begun.elapsed();
         if let Some(service) = self.services.lock().get_mut(&self.name) {
             service.failures = 0;
+            service.too_many = None;
             if took > SLOW && self.share.is_named {
                 service.until = service.until.max(Instant::now() + took * TIMES);
             }
@@ -142,7 +160,8 @@ impl Drop for Visit {
         let mut all = self.services.lock();
         if let Some(service) = all.get_mut(&self.name) {
             service.visits -= 1;
-            if service.visits == 0 && service.failures == 0 && service.until <= Instant::now() {
+            let is_well = service.failures == 0 && service.too_many.is_none();
+            if service.visits == 0 && is_well && service.until <= Instant::now() {
                 all.remove(&self.name);
             }
         }
@@ -169,6 +188,27 @@ mod tests {
         other.failed();
         assert!(services.visit("a", SHARE).await.is_err_and(|left| left <= REST), "two at once are one failure");
         assert!(visit(&services, "b").await.is_ok());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn s49_too_many_for_one_device_is_no_rest_and_for_two_is_one() -> anyhow::Result<()> {
+        let (services, makers) = (Services::default(), Share { is_named: false, ..SHARE });
+        let refused = async |share: Share, device: &[u8]| {
+            let visit = services.visit("a", share).await.map_err(|left| anyhow::anyhow!("{left:?} left"))?;
+            visit.too_many(device.to_vec());
+            anyhow::Ok(())
+        };
+        for _ in 0..3 {
+            refused(makers, b"one").await?;
+        }
+        visit(&services, "a").await?.answered();
+        refused(makers, b"another").await?;
+        refused(makers, b"one").await?;
+        assert!(services.visit("a", makers).await.is_err_and(|left| left <= REST), "two have heard it");
+        services.lock().clear();
+        refused(SHARE, b"one").await?;
+        assert!(services.visit("a", SHARE).await.is_err(), "users have named it");
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub fn start(store: &Store, push: &Push, identity: &Upstream, parts: &Parts) {
     }));
     parts.tasks.spawn(outbox.work(DEVICES, move |job| {
         let worker = worker.clone();
-        async move { worker.deliver(&pushed(&job)?).await }
+        async move { worker.deliver(pushed(&job)?).await }
     }));
 }
 
@@ -72,7 +72,8 @@ impl Worker {
     }
 
     /// Sends to a device, if it is still to hear of the message.
-    async fn deliver(&self, pushed: &Pushed) -> anyhow::Result<()> {
+    async fn deliver(&self, pushed: Pushed) -> anyhow::Result<()> {
+        let Some(pushed) = &self.store.left_of(pushed).await? else { return Ok(()) };
         let Some(Hearer { device, is_looking }) = self.hearers(pushed).await?.pop() else { return Ok(()) };
         if is_looking {
             // It is read in a moment, or nobody is there any more.
@@ -94,8 +95,8 @@ impl Worker {
                 self.tell(device.id, &why, "the installation is not let push: pushes wait until that is mended");
                 return Err(Later(MISCONFIGURED).into());
             }
-            Outcome::Later(_, Some(wait)) => return Err(Later(wait).into()),
-            Outcome::Later(why, None) => return Err(anyhow!("a push service: {why}")),
+            Outcome::Later(_, Some(wait)) | Outcome::TooMany(_, Some(wait)) => return Err(Later(wait).into()),
+            Outcome::Later(why, None) | Outcome::TooMany(why, None) => return Err(anyhow!("a push service: {why}")),
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ pub async fn remember(conn: &mut Conn, caller: Id, found: &Found<'_>) -> Result<
 pub async fn acquainted(conn: &mut Conn, account: Id, people: &[Id]) -> Result<HashMap<Id, bool>, DbError> {
     let keys: Vec<String> = people.iter().map(|person| direct_key(account, *person)).collect();
     let theirs = conversation::table
-        .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+        .inner_join(member::table)
         .filter(conversation::direct_key.eq_any(keys))
         .filter(member::account_id.ne(account))
         .select((member::account_id, member::has_written));

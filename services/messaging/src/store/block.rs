@@ -54,7 +54,7 @@ impl Store {
                 }
                 let shared = shared(conn, caller, other).await?;
                 insert(conn, caller, other, now).await?;
-                Ok::<_, Error>(mark(conn, shared, caller, other, true).await?)
+                Ok::<_, Error>(set_blocks(conn, shared, caller, other, true).await?)
             })
             .await?;
         self.tell_blocked(caller, other, changed);
@@ -69,7 +69,7 @@ impl Store {
             .transaction(async |conn| {
                 let shared = shared(conn, caller, other).await?;
                 on!(conn, |db| diesel::delete(block::table.find((caller, other))).execute(db).await)?;
-                Ok::<_, Error>(mark(conn, shared, caller, other, false).await?)
+                Ok::<_, Error>(set_blocks(conn, shared, caller, other, false).await?)
             })
             .await?;
         self.tell_blocked(caller, other, changed);
@@ -104,8 +104,8 @@ impl Store {
     /// to both again.
     fn tell_blocked(&self, caller: Id, other: Id, changed: Option<Id>) {
         if let Some(id) = changed {
-            self.hub.own(caller, id);
-            self.hub.own(other, id);
+            self.hub.view_changed(id, caller);
+            self.hub.view_changed(id, other);
         }
     }
 }
@@ -176,7 +176,13 @@ async fn insert(conn: &mut Conn, caller: Id, other: Id, now: Time) -> Result<(),
 }
 
 /// Says it on the rows of a direct conversation that the transaction holds, and answers that one unless it says so already.
-async fn mark(conn: &mut Conn, shared: Option<Id>, by: Id, other: Id, blocks: bool) -> Result<Option<Id>, DbError> {
+async fn set_blocks(
+    conn: &mut Conn,
+    shared: Option<Id>,
+    by: Id,
+    other: Id,
+    blocks: bool,
+) -> Result<Option<Id>, DbError> {
     let Some(id) = shared else { return Ok(None) };
     let own = member::table.find((id, by)).filter(member::blocks.ne(blocks));
     let own = diesel::update(own).set(member::blocks.eq(blocks));

@@ -10,6 +10,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::message_view::MessageRow;
+use super::retention::Old;
 use crate::schema::{change, conversation, member};
 
 /// How many changes of a conversation are kept; who has missed more takes it anew.
@@ -64,10 +65,10 @@ pub struct ChangeRow {
     pub create_time: Time,
 }
 
-/// What the numbers of a conversation are behind new messages, and what it is.
+/// The last numbers of a conversation behind new messages, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = conversation)]
-pub struct Numbers {
+pub struct Heads {
     pub kind: String,
     pub participant_count: i32,
     pub last_seq: i64,
@@ -97,7 +98,7 @@ pub async fn next_messages(
     account: Id,
     count: i64,
     now: Time,
-) -> Result<Option<Numbers>, DbError> {
+) -> Result<Option<Heads>, DbError> {
     let takes_part = member::table
         .filter(member::conversation_id.eq(conversation_id))
         .filter(member::account_id.eq(account))
@@ -108,9 +109,8 @@ pub async fn next_messages(
         conversation::last_change.eq(conversation::last_change + count),
         conversation::activity_time.eq(now),
     ));
-    let numbers: Option<Numbers> =
-        on!(conn, |db| next.returning(Numbers::as_returning()).get_result(db).await.optional())?;
-    Ok(numbers)
+    let heads: Option<Heads> = on!(conn, |db| next.returning(Heads::as_returning()).get_result(db).await.optional())?;
+    Ok(heads)
 }
 
 /// Writes the changes of new messages, whose numbers were taken, from this one on.
@@ -198,22 +198,16 @@ async fn forget(conn: &mut Conn, conversation: Id, below: i64, most: i64) -> Res
     Ok(true)
 }
 
-/// Removes some of the first changes of a conversation that the transaction holds, which were made before a time or have no higher number than an
-/// old one, and at most so many; whether there were some.
-pub async fn forget_older(
-    conn: &mut Conn,
-    conversation: Id,
-    before: Time,
-    old: i64,
-    most: i64,
-) -> Result<bool, DbError> {
-    let first = change::table.filter(change::conversation_id.eq(conversation)).order(change::number);
+/// Removes some of the first changes of the conversation of something old, which the transaction holds: those that were made before a time or
+/// have no higher number than an old one, and at most so many; whether there were some.
+pub async fn forget_older(conn: &mut Conn, old: Old, before: Time, most: i64) -> Result<bool, DbError> {
+    let first = change::table.filter(change::conversation_id.eq(old.conversation)).order(change::number);
     let first = first.select((change::number, change::create_time)).limit(most);
     let first: Vec<(i64, Time)> = on!(conn, |db| first.load(db).await)?;
     // The clocks of instances differ, but what is before an old one is old.
-    let last = first.iter().rev().find(|(number, time)| *time < before || *number <= old);
+    let last = first.iter().rev().find(|(number, time)| *time < before || *number <= old.change);
     let Some((last, _)) = last else { return Ok(false) };
-    forget(conn, conversation, last + 1, most).await
+    forget(conn, old.conversation, last + 1, most).await
 }
 
 impl What {

@@ -50,7 +50,7 @@ fn place(contact: &ContactRow) -> (&str, Id) {
 /// All of them: both databases would sort names each in its own way.
 async fn all(conn: &mut Conn, account: Id) -> Result<Vec<ContactRow>, DbError> {
     let direct = conversation::table
-        .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+        .inner_join(member::table)
         .filter(member::account_id.eq(account))
         .filter(conversation::kind.eq(Kind::Direct.name()))
         .select(conversation::id);

@@ -7,8 +7,8 @@ use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
-use quartet_chassis::idempotency::{RequestKey, made, made_before};
-use quartet_chassis::on;
+use quartet_chassis::idempotency::{self, RequestKey, made, made_before};
+use quartet_chassis::{on, page};
 
 use super::change::{self, What};
 use super::conversation_view::{ConversationView, one};
@@ -44,7 +44,7 @@ impl ConversationRow {
     }
 
     /// Nothing for a group.
-    pub fn is_group(&self) -> Result<(), Error> {
+    pub fn check_group(&self) -> Result<(), Error> {
         if self.kind() == Kind::Group { Ok(()) } else { Err(Error::IsDirect) }
     }
 }
@@ -70,7 +70,8 @@ impl Store {
                 writes(conn, caller).await?;
                 let found = person::found(conn, caller, persons).await?;
                 let [other] = without(caller, &found)[..] else { return Err(Error::DirectNeedsTwo) };
-                begins(conn, caller, &found).await?;
+                block::check(conn, caller, &found).await?;
+                address::remember(conn, caller, &found).await?;
                 let key = direct_key(caller, other);
                 let row = ConversationRow { direct_key: Some(key.clone()), ..new(id, Kind::Direct, 2, now) };
                 let insert = diesel::insert_into(conversation::table).values(&row);
@@ -85,8 +86,8 @@ impl Store {
             })
             .await?;
         if let Some(other) = other {
-            self.hub.own(caller, id);
-            self.hub.own(other, id);
+            self.hub.view_changed(id, caller);
+            self.hub.view_changed(id, other);
         }
         Ok(view)
     }
@@ -101,6 +102,11 @@ impl Store {
                 one(conn, made, caller).await.map(Some)
             })
             .await
+    }
+
+    /// Forgets some requests with keys that are too old; whether there may be more.
+    pub async fn sweep_requests(&self) -> Result<bool, DbError> {
+        idempotency::sweep(&self.db, self.now()).await
     }
 
     /// Starts a group with the caller as its owner, or answers the one that was started for the key within a day.
@@ -124,11 +130,12 @@ impl Store {
                     fields.refuse("participants", "must name somebody other than the caller");
                     return Err(fields.into());
                 }
-                let count = i32::try_from(others.len() + 1).unwrap_or(i32::MAX);
+                let count = page::count(others.len() + 1);
                 if count > group.limit {
                     return Err(Error::ParticipantLimit(group.limit));
                 }
-                begins(conn, caller, &found).await?;
+                block::check(conn, caller, &found).await?;
+                address::remember(conn, caller, &found).await?;
                 let row = ConversationRow { name: group.name.to_owned(), ..new(id, Kind::Group, count, now) };
                 on!(conn, |db| diesel::insert_into(conversation::table).values(&row).execute(db).await)?;
                 enter(conn, id, (caller, Role::Owner), &others, now).await?;
@@ -136,7 +143,7 @@ impl Store {
             })
             .await?;
         for account in came {
-            self.hub.own(account, id);
+            self.hub.view_changed(id, account);
         }
         Ok(view)
     }
@@ -149,7 +156,7 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let (row, _) = held(conn, id, caller).await?;
-                row.is_group()?;
+                row.check_group()?;
                 if seen.is_some_and(|seen| seen != row.version) {
                     return Err(Error::EtagStale);
                 }
@@ -194,20 +201,13 @@ pub fn without(caller: Id, found: &Found<'_>) -> Vec<Id> {
     found.ids().into_iter().filter(|id| *id != caller).collect()
 }
 
-/// Nothing, if somebody may begin something with these people. By which addresses they were named is remembered.
-async fn begins(conn: &mut Conn, caller: Id, found: &Found<'_>) -> Result<(), Error> {
-    block::check(conn, caller, found).await?;
-    address::remember(conn, caller, found).await?;
-    Ok(())
-}
-
 /// Lets who begins a conversation into it, and others. That it begins is no change of it.
 async fn enter(conn: &mut Conn, id: Id, first: (Id, Role), others: &[Id], now: Time) -> Result<(), Error> {
     usage::add(conn, first.0).await?;
-    let joined = Joined { seq: 0, change: 0, time: now };
-    member::insert(conn, id, &[first], true, joined).await?;
+    let joined = Joined { seq: 0, change: 0, time: now, began: false };
+    member::insert(conn, id, &[first], Joined { began: true, ..joined }).await?;
     let others: Vec<(Id, Role)> = others.iter().map(|other| (*other, Role::Member)).collect();
-    member::insert(conn, id, &others, false, joined).await?;
+    member::insert(conn, id, &others, joined).await?;
     Ok(())
 }
 

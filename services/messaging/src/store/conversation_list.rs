@@ -52,7 +52,7 @@ pub async fn page(conn: &mut Conn, list: &ConversationList) -> Result<Rows, DbEr
 
 async fn pinned(conn: &mut Conn, list: &ConversationList, after: i64) -> Result<Rows, DbError> {
     let theirs = conversation::table
-        .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+        .inner_join(member::table)
         .filter(member::account_id.eq(list.account))
         .filter(member::pin_number.gt(after))
         .filter(matching(list.filter))
@@ -65,7 +65,7 @@ async fn pinned(conn: &mut Conn, list: &ConversationList, after: i64) -> Result<
 
 async fn others(conn: &mut Conn, list: &ConversationList, most: i64) -> Result<Rows, DbError> {
     let theirs = conversation::table
-        .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+        .inner_join(member::table)
         .filter(member::account_id.eq(list.account))
         .filter(member::pin_number.is_null())
         .filter(matching(list.filter))
@@ -99,7 +99,7 @@ pub async fn unread(conn: &mut Conn, account: Id, now: Time) -> Result<i64, DbEr
     const SUM: &str = "coalesce(cast(sum(conversation.last_seq - case when member.read_seq > member.cleared_seq \
                        then member.read_seq else member.cleared_seq end) as bigint), 0)";
     let theirs = conversation::table
-        .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+        .inner_join(member::table)
         .filter(member::account_id.eq(account))
         .filter(matching(Filter::Unread))
         .filter(member::muted_until.is_null().or(member::muted_until.le(now).assume_not_null()))

@@ -13,7 +13,6 @@ use super::member::held;
 use super::message::{of, one, visible};
 use super::message_view::{MessageRow, MessageView};
 use super::{Store, mention, search};
-use crate::conversation::is_heard;
 use crate::error::Error;
 use crate::message::Extras;
 use crate::schema::{edit, message};
@@ -58,8 +57,7 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let (place, own) = held(conn, conversation, caller).await?;
-                is_heard(place.kind(), place.participant_count)?;
-                own.is_open()?;
+                own.check_open(place.kind(), place.participant_count)?;
                 let row = of(conn, &own, seq).await?;
                 if row.sender_id != Some(caller) {
                     return Err(Error::RightMissing);

@@ -15,7 +15,7 @@ use quartet_chassis::outbox::outbox;
 
 use super::change::{self, What};
 use super::conversation::lock;
-use super::numbers::ends;
+use super::numbers::among;
 use super::participant::{hand_over, heir, take_out};
 use super::{Store, address, block, departure, mention, message, reaction};
 use crate::conversation::Kind;
@@ -104,13 +104,11 @@ async fn bury_some(conn: &mut Conn, id: Id, now: Time, removed: &mut Removed) ->
     let again = !some.is_empty();
     for (conversation_id, seqs) in places(some) {
         lock(conn, conversation_id).await?;
-        let (first, last) = ends(&seqs);
-        let here = || {
+        let all = || {
             let here = messages::table.filter(messages::conversation_id.eq(conversation_id));
-            here.filter(messages::seq.between(first, last))
+            here.filter(among(messages::seq, &seqs))
         };
-        let all: Vec<i64> = seqs.into_iter().collect();
-        let open = here().filter(messages::seq.eq_any(&all)).filter(messages::is_deleted.eq(false));
+        let open = all().filter(messages::is_deleted.eq(false));
         let open: Vec<i64> = on!(conn, |db| open.select(messages::seq).order(messages::seq).load(db).await)?;
         message::bury(conn, conversation_id, &open).await?;
         let nobodys = (
@@ -118,8 +116,8 @@ async fn bury_some(conn: &mut Conn, id: Id, now: Time, removed: &mut Removed) ->
             messages::client_message_id.eq(""),
             messages::request_hash.eq(Vec::new()),
         );
-        let all = here().filter(messages::seq.eq_any(&all));
-        on!(conn, |db| diesel::update(all).set(nobodys).execute(db).await)?;
+        let all = diesel::update(all());
+        on!(conn, |db| all.set(nobodys).execute(db).await)?;
         for seq in open {
             change::note(conn, conversation_id, None, &What::Deleted(seq), now).await?;
         }
@@ -194,10 +192,8 @@ async fn forget_doer(conn: &mut Conn, id: Id, removed: &mut Removed) -> Result<b
     count(removed, "change", some.len());
     let again = !some.is_empty();
     for (conversation_id, numbers) in places(some) {
-        let (first, last) = ends(&numbers);
         let done = changes::table.filter(changes::conversation_id.eq(conversation_id));
-        let done = done.filter(changes::number.eq_any(numbers)).filter(changes::number.between(first, last));
-        let done = diesel::update(done);
+        let done = diesel::update(done.filter(among(changes::number, &numbers)));
         on!(conn, |db| done.set(changes::account_id.eq(None::<Id>)).execute(db).await)?;
     }
     Ok(again)

@@ -15,7 +15,7 @@ use super::change::kind;
 use super::conversation::ConversationRow;
 use super::conversation_view::{ConversationView, views};
 use super::member::{MemberRow, member_in};
-use super::replay::{Part, behind};
+use super::replay::{ChangePage, behind};
 use super::told::Told;
 use crate::conversation::{FEW, SHOWN};
 use crate::schema::{change as changes, change_subject, conversation, member};
@@ -123,7 +123,7 @@ impl Store {
         self.db
             .long_snapshot(async |conn| {
                 let theirs = conversation::table
-                    .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+                    .inner_join(member::table)
                     .filter(member::account_id.eq(account).and(member::conversation_id.eq_any(ids)));
                 let rows: Vec<(ConversationRow, MemberRow)> = on!(conn, |db| {
                     theirs.select((ConversationRow::as_select(), MemberRow::as_select())).load(db).await
@@ -148,7 +148,7 @@ impl Store {
     pub async fn gap(&self, id: Id, number: i64) -> Result<Gap, DbError> {
         self.db
             .long_snapshot(async |conn| {
-                let Part { told, .. } = behind(conn, id, number).await?;
+                let ChangePage { told, .. } = behind(conn, id, number).await?;
                 let ends = conversation::table.find(id).select((conversation::last_change, conversation::first_change));
                 let ends: Option<(i64, i64)> = on!(conn, |db| ends.first(db).await.optional())?;
                 let (last_change, first_change) = ends.unwrap_or_default();
@@ -173,7 +173,7 @@ impl Store {
         self.db
             .long_snapshot(async |conn| {
                 let Some((row, own)) = member_in(conn, id, account).await? else { return Ok(None) };
-                let Part { told, more } = behind(conn, id, number).await?;
+                let ChangePage { told, more } = behind(conn, id, number).await?;
                 Ok::<_, DbError>(Some(Replay { told, more, first_change: row.first_change, own }))
             })
             .await

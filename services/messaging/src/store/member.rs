@@ -1,17 +1,19 @@
 //! Who takes part in which conversation, and what they do with it for themselves.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::rows::{Column, Rows};
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::on;
+use quartet_chassis::{on, page};
 
 use super::conversation::{ConversationRow, lock, not_found};
 use super::conversation_view::{ConversationView, one};
 use super::{Store, usage};
-use crate::conversation::{PINS, Role};
+use crate::conversation::{Kind, PINS, Role, check_peer};
 use crate::error::Error;
 use crate::schema::{conversation, member};
 
@@ -42,8 +44,10 @@ impl MemberRow {
         Role::stored(&self.role)
     }
 
-    /// Nothing, unless it is a direct conversation in which one has blocked the other.
-    pub fn is_open(&self) -> Result<(), Error> {
+    /// Nothing, if they may write in a conversation of this kind and of so many: in a direct one the other account is there, and neither has
+    /// blocked the other.
+    pub fn check_open(&self, kind: Kind, participants: i32) -> Result<(), Error> {
+        check_peer(kind, participants)?;
         match (self.blocks, self.blocked) {
             (true, _) => Err(Error::AccountBlocked(Vec::new())),
             (false, true) => Err(Error::PersonUnreachable(Vec::new())),
@@ -68,6 +72,8 @@ pub struct Joined {
     pub seq: i64,
     pub change: i64,
     pub time: Time,
+    /// Whether it is they who have begun it.
+    pub began: bool,
 }
 
 impl Store {
@@ -84,7 +90,7 @@ impl Store {
                 one(conn, id, caller).await
             })
             .await?;
-        self.hub.own(caller, id);
+        self.hub.view_changed(id, caller);
         Ok(view)
     }
 
@@ -104,7 +110,7 @@ impl Store {
                 one(conn, id, caller).await
             })
             .await?;
-        self.hub.own(caller, id);
+        self.hub.view_changed(id, caller);
         Ok(view)
     }
 
@@ -121,7 +127,7 @@ impl Store {
                 one(conn, id, caller).await
             })
             .await?;
-        self.hub.own(caller, id);
+        self.hub.view_changed(id, caller);
         Ok(view)
     }
 
@@ -139,7 +145,7 @@ impl Store {
                 one(conn, id, caller).await
             })
             .await?;
-        self.hub.own(caller, id);
+        self.hub.view_changed(id, caller);
         Ok(view)
     }
 }
@@ -147,7 +153,7 @@ impl Store {
 /// A conversation and how somebody takes part in it, if they do. For reading: it may change right after.
 pub async fn member_in(conn: &mut Conn, id: Id, account: Id) -> Result<Option<(ConversationRow, MemberRow)>, DbError> {
     let query = conversation::table
-        .inner_join(member::table.on(member::conversation_id.eq(conversation::id)))
+        .inner_join(member::table)
         .filter(conversation::id.eq(id).and(member::account_id.eq(account)));
     let found: Option<(ConversationRow, MemberRow)> = on!(conn, |db| {
         query.select((ConversationRow::as_select(), MemberRow::as_select())).first(db).await.optional()
@@ -169,14 +175,21 @@ pub async fn by_id(conn: &mut Conn, id: Id, account: Id) -> Result<Option<Member
     on!(conn, |db| own.select(MemberRow::as_select()).first(db).await.optional())
 }
 
+/// Who of these people takes part.
+pub async fn present(conn: &mut Conn, id: Id, people: &[Id]) -> Result<Vec<Id>, DbError> {
+    let here = member::table.filter(member::conversation_id.eq(id)).filter(member::account_id.eq_any(people));
+    on!(conn, |db| here.select(member::account_id).load(db).await)
+}
+
+/// How those of these people take part who do.
+pub async fn members(conn: &mut Conn, id: Id, people: &[Id]) -> Result<HashMap<Id, MemberRow>, DbError> {
+    let here = member::table.filter(member::conversation_id.eq(id)).filter(member::account_id.eq_any(people));
+    let rows: Vec<MemberRow> = on!(conn, |db| here.select(MemberRow::as_select()).load(db).await)?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row)).collect())
+}
+
 /// Lets people into a conversation that the transaction holds. Nothing is unread for them.
-pub async fn insert(
-    conn: &mut Conn,
-    id: Id,
-    people: &[(Id, Role)],
-    began: bool,
-    joined: Joined,
-) -> Result<(), DbError> {
+pub async fn insert(conn: &mut Conn, id: Id, people: &[(Id, Role)], joined: Joined) -> Result<(), DbError> {
     let count = people.len();
     let flags = |flag: bool| Column::Flags(vec![flag; count]);
     let numbers = |number: i64| Column::Numbers(vec![number; count]);
@@ -194,7 +207,7 @@ pub async fn insert(
             numbers(joined.seq),
             flags(false),
             flags(false),
-            flags(began),
+            flags(joined.began),
             flags(false),
             flags(false),
             Column::Times(vec![joined.time; count]),
@@ -210,7 +223,7 @@ async fn next_pin(conn: &mut Conn, account: Id) -> Result<i64, Error> {
     let pinned = member::table.filter(member::account_id.eq(account)).select(member::pin_number);
     let pinned = pinned.filter(member::pin_number.is_not_null());
     let pinned: Vec<Option<i64>> = on!(conn, |db| pinned.load(db).await)?;
-    if pinned.len() >= usize::try_from(PINS).unwrap_or_default() {
+    if page::count(pinned.len()) >= PINS {
         return Err(Error::PinLimit(PINS));
     }
     Ok(pinned.into_iter().flatten().max().unwrap_or_default() + 1)

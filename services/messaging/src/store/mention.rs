@@ -10,18 +10,17 @@ use quartet_chassis::failure::Fields;
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
+use super::member::present;
 use crate::error::Error;
 use crate::message::{Extras, NO_PARTICIPANTS};
-use crate::schema::{member, mention, message};
+use crate::schema::{mention, message};
 
 /// Notes whom a message mentions, all of whom take part in the conversation, which the transaction holds.
 pub async fn insert(conn: &mut Conn, conversation: Id, seq: i64, ids: &[Id]) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
     }
-    let here = member::table.filter(member::conversation_id.eq(conversation)).filter(member::account_id.eq_any(ids));
-    let here: Vec<Id> = on!(conn, |db| here.select(member::account_id).load(db).await)?;
-    if here.len() != ids.len() {
+    if present(conn, conversation, ids).await?.len() != ids.len() {
         return Err(of_others());
     }
     let rows = Rows {

@@ -10,12 +10,12 @@ use super::change::{self, ChangeRow, What};
 use super::conversation::not_found;
 use super::member::{MemberRow, held, member_in};
 use super::message_view::{MessageRow, MessageView, seen};
-use super::numbers::ends;
+use super::numbers::among;
 use super::told::Told;
 use super::{Store, search};
 use crate::conversation::{Kind, Role};
 use crate::error::Error;
-use crate::schema::{edit, member, mention as mention_table, message, reaction};
+use crate::schema::{edit, member, mention, message, reaction};
 
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ impl Store {
             .transaction(async |conn| {
                 let (place, own) = held(conn, conversation, caller).await?;
                 let row = of(conn, &own, seq).await?;
-                let may = Kind::stored(&place.kind) == Kind::Group && own.role() == Role::Owner;
+                let may = place.kind() == Kind::Group && own.role() == Role::Owner;
                 if row.sender_id != Some(caller) && !may {
                     return Err(Error::RightMissing);
                 }
@@ -140,9 +140,7 @@ pub async fn bury(conn: &mut Conn, conversation: Id, seqs: &[i64]) -> Result<(),
         message::is_indexed.eq(true),
         message::version.eq(message::version + 1),
     );
-    let (first, last) = ends(seqs);
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
-    let these = these.filter(message::seq.between(first, last));
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(among(message::seq, seqs));
     let buried = diesel::update(these).set(set).returning(message::id);
     let buried: Vec<Id> = on!(conn, |db| buried.get_results(db).await)?;
     search::forget(conn, &buried).await
@@ -155,26 +153,18 @@ pub async fn remove(conn: &mut Conn, conversation: Id, up_to: i64, most: i64) ->
     let seqs: Vec<i64> = on!(conn, |db| first.load(db).await)?;
     drop_parts(conn, conversation, &seqs).await?;
     // What the search has of them goes with the rows.
-    let (first, last) = ends(&seqs);
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(&seqs));
-    let these = these.filter(message::seq.between(first, last));
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(among(message::seq, &seqs));
     on!(conn, |db| diesel::delete(these).execute(db).await)?;
     Ok(seqs.len())
 }
 
 /// Removes reactions, mentions and earlier texts.
 async fn drop_parts(conn: &mut Conn, conversation: Id, seqs: &[i64]) -> Result<(), DbError> {
-    let (first, last) = ends(seqs);
-    let edits = edit::table.filter(edit::conversation_id.eq(conversation)).filter(edit::seq.eq_any(seqs));
-    let edits = edits.filter(edit::seq.between(first, last));
+    let edits = edit::table.filter(edit::conversation_id.eq(conversation)).filter(among(edit::seq, seqs));
     on!(conn, |db| diesel::delete(edits).execute(db).await)?;
-    let mentions = mention_table::table
-        .filter(mention_table::conversation_id.eq(conversation))
-        .filter(mention_table::seq.eq_any(seqs))
-        .filter(mention_table::seq.between(first, last));
+    let mentions = mention::table.filter(mention::conversation_id.eq(conversation)).filter(among(mention::seq, seqs));
     on!(conn, |db| diesel::delete(mentions).execute(db).await)?;
     let reactions =
-        reaction::table.filter(reaction::conversation_id.eq(conversation)).filter(reaction::seq.eq_any(seqs));
-    let reactions = reactions.filter(reaction::seq.between(first, last));
+        reaction::table.filter(reaction::conversation_id.eq(conversation)).filter(among(reaction::seq, seqs));
     on!(conn, |db| diesel::delete(reactions).execute(db).await).map(drop)
 }

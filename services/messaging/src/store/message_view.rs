@@ -10,7 +10,7 @@ use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
-use super::numbers::ends;
+use super::numbers::among;
 use crate::schema::{conversation, member, message};
 
 /// A message as it is stored.
@@ -116,9 +116,7 @@ pub async fn by_seq(
     if seqs.is_empty() {
         return Ok(HashMap::new());
     }
-    let (first, last) = ends(seqs);
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
-    let these = these.filter(message::seq.between(first, last));
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(among(message::seq, seqs));
     let rows: Vec<MessageRow> = on!(conn, |db| these.select(MessageRow::as_select()).load(db).await)?;
     Ok(rows.into_iter().map(|row| (row.seq, MessageView::shared(row))).collect())
 }
@@ -132,9 +130,7 @@ pub async fn reactions_by_seq(
     if seqs.is_empty() {
         return Ok(HashMap::new());
     }
-    let (first, last) = ends(seqs);
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
-    let these = these.filter(message::seq.between(first, last));
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(among(message::seq, seqs));
     let these = these.select((message::seq, message::reactions));
     let rows: Vec<(i64, String)> = on!(conn, |db| these.load(db).await)?;
     Ok(rows.into_iter().collect())
@@ -143,7 +139,7 @@ pub async fn reactions_by_seq(
 /// The last message of each of some conversations, as somebody sees it who sees it.
 pub async fn last_of(conn: &mut Conn, viewer: Id, conversations: &[Id]) -> Result<HashMap<Id, MessageView>, DbError> {
     let last = message::table
-        .inner_join(conversation::table.on(conversation::id.eq(message::conversation_id)))
+        .inner_join(conversation::table)
         .filter(message::conversation_id.eq_any(conversations))
         .filter(message::seq.eq(conversation::last_seq));
     let rows: Vec<MessageRow> = on!(conn, |db| last.select(MessageRow::as_select()).load(db).await)?;

@@ -11,6 +11,7 @@ pub mod departure;
 pub mod device;
 pub mod edit;
 mod erasure;
+pub mod invitation;
 pub mod live;
 pub mod member;
 pub mod mention;
@@ -20,7 +21,6 @@ mod numbers;
 pub mod participant;
 pub mod person;
 pub mod push;
-pub mod reach;
 pub mod reaction;
 pub mod receipt;
 mod removal;
@@ -49,7 +49,7 @@ use crate::error::Error;
 use crate::live::Hub;
 use crate::turns;
 
-/// For how long one waits for a turn. It leaves time for the writing: by then the caller has given up.
+/// For how long one waits for a turn. It leaves ten seconds of the call's thirty for the writing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Turn = turns::Turn<Waiting>;
@@ -74,23 +74,18 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(db: Db, clock: Clock, hub: Hub) -> Store {
+    pub fn new(db: Db, clock: Clock, hub: Hub, pushes: Option<Outbox>) -> Store {
         Store {
             db,
             clock,
             hub,
             unindexed: Arc::default(),
-            pushes: None,
+            pushes,
             turns: turns::Turns::default(),
             own: Few::new(1),
             searchers: Few::new(search::OF_ONE),
             searches: Arc::new(Semaphore::new(search::AT_ONCE)),
         }
-    }
-
-    /// The same with a place for pushes.
-    pub fn with_pushes(self, pushes: Option<Outbox>) -> Store {
-        Store { pushes, ..self }
     }
 
     /// The time that is written.

@@ -7,7 +7,7 @@ use quartet_chassis::accounts::AccountRow;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::on;
+use quartet_chassis::{on, page};
 
 use super::change::{self, What};
 use super::conversation::{ConversationRow, not_found};
@@ -69,12 +69,11 @@ impl Store {
             .db
             .bulk(async |conn| {
                 let (row, _) = held(conn, id, caller).await?;
-                row.is_group()?;
+                row.check_group()?;
                 let found = person::found(conn, caller, persons).await?;
-                let there = member::table.filter(member::conversation_id.eq(id)).select(member::account_id);
-                let there = there.filter(member::account_id.eq_any(found.ids().into_iter().collect::<Vec<_>>()));
-                let there: Vec<Id> = on!(conn, |db| there.load(db).await)?;
-                let new: Vec<Id> = found.ids().into_iter().filter(|account| !there.contains(account)).collect();
+                let mut new: Vec<Id> = found.ids().into_iter().collect();
+                let there = members::present(conn, id, &new).await?;
+                new.retain(|account| !there.contains(account));
                 departure::check(conn, id, &new, &found, now).await?;
                 block::check(conn, caller, &found.only(&new)).await?;
                 address::remember(conn, caller, &found).await?;
@@ -86,7 +85,7 @@ impl Store {
         let Some((number, new)) = came else { return Ok((view, 0)) };
         self.hub.changed(id, number);
         for account in &new {
-            self.hub.own(*account, id);
+            self.hub.view_changed(id, *account);
         }
         Ok((view, new.len()))
     }
@@ -102,8 +101,8 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let (row, own) = held(conn, id, caller).await?;
-                row.is_group()?;
-                own.role().owns()?;
+                row.check_group()?;
+                own.role().check_owner()?;
                 by_id(conn, id, account).await?.ok_or_else(|| Error::ParticipantNotFound(account.to_string()))?;
                 let change = change::note(conn, id, Some(caller), &What::Left(vec![account]), now).await?;
                 take_out(conn, &row, account).await?;
@@ -112,7 +111,7 @@ impl Store {
             .await?;
         drop(turn);
         self.hub.changed(id, number);
-        self.hub.own(account, id);
+        self.hub.view_changed(id, account);
         Ok(())
     }
 
@@ -124,9 +123,9 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let (row, own) = held(conn, id, caller).await?;
-                row.is_group()?;
+                row.check_group()?;
                 if least == Role::Owner {
-                    own.role().owns()?;
+                    own.role().check_owner()?;
                 }
                 let mut change = change::note(conn, id, Some(caller), &What::Left(vec![caller]), now).await?;
                 departure::note(conn, id, caller, now).await?;
@@ -141,7 +140,7 @@ impl Store {
         drop(turn);
         self.hub.changed(id, number);
         for account in heir.into_iter().chain([caller]) {
-            self.hub.own(account, id);
+            self.hub.view_changed(id, account);
         }
         Ok(())
     }
@@ -154,8 +153,8 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let (row, own) = held(conn, id, caller).await?;
-                row.is_group()?;
-                own.role().owns()?;
+                row.check_group()?;
+                own.role().check_owner()?;
                 let there = by_id(conn, id, account).await?;
                 let there = there.ok_or_else(|| Error::ParticipantNotFound(account.to_string()))?;
                 if there.role() == role {
@@ -173,7 +172,7 @@ impl Store {
         drop(turn);
         if let Some(number) = number {
             self.hub.changed(id, number);
-            self.hub.own(account, id);
+            self.hub.view_changed(id, account);
         }
         Ok(())
     }
@@ -191,8 +190,7 @@ async fn let_in(
     if new.is_empty() {
         return Ok(None);
     }
-    let count = i32::try_from(new.len()).unwrap_or(i32::MAX);
-    let count = row.participant_count.saturating_add(count);
+    let count = row.participant_count.saturating_add(page::count(new.len()));
     if count > limit {
         return Err(Error::ParticipantLimit(limit));
     }
@@ -200,8 +198,8 @@ async fn let_in(
     on!(conn, |db| diesel::update(conversation::table.find(row.id)).set(set).execute(db).await)?;
     let change = change::note(conn, row.id, Some(by), &What::Joined(new.to_vec()), now).await?;
     let people: Vec<(Id, Role)> = new.iter().map(|account| (*account, Role::Member)).collect();
-    members::insert(conn, row.id, &people, false, Joined { seq: row.last_seq, change: change.number, time: now })
-        .await?;
+    let joined = Joined { seq: row.last_seq, change: change.number, time: now, began: false };
+    members::insert(conn, row.id, &people, joined).await?;
     Ok(Some(change.number))
 }
 

@@ -41,6 +41,9 @@ pub struct Pushed {
     conversation: [u8; 16],
     seq: i64,
     device: Option<[u8; 16]>,
+    /// The first message that the job stands for, where it was given newer ones since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<i64>,
 }
 
 impl Pushed {
@@ -74,7 +77,7 @@ impl Store {
             };
             heard.insert(sender, is_heard);
             if is_heard {
-                let pushed = Pushed { conversation: *conversation.as_bytes(), seq: row.seq, device: None };
+                let pushed = Pushed { conversation: *conversation.as_bytes(), seq: row.seq, device: None, first: None };
                 outbox.insert(conn, MESSAGE, Some(sender), &pushed.payload()).await?;
             }
         }
@@ -130,6 +133,17 @@ impl Store {
         Ok(())
     }
 
+    /// The newest message that a job stands for and that is not gone.
+    pub async fn left_of(&self, pushed: Pushed) -> Result<Option<Pushed>, DbError> {
+        let Some(first) = pushed.first else { return Ok(Some(pushed)) };
+        let conn = &mut self.db.read().await?;
+        let these = message::table.filter(message::conversation_id.eq(pushed.conversation()));
+        let these = these.filter(message::seq.between(first, pushed.seq)).filter(message::is_deleted.eq(false));
+        let newest = these.order(message::seq.desc()).select(message::seq);
+        let newest: Option<i64> = on!(conn, |db| newest.first(db).await.optional())?;
+        Ok(newest.map(|seq| Pushed { seq, ..pushed }))
+    }
+
     /// What is pushed of a message; nothing when it is gone.
     pub async fn push_note(&self, pushed: &Pushed, has_text: bool) -> Result<Option<Note>, DbError> {
         let conn = &mut self.db.read().await?;
@@ -169,25 +183,25 @@ async fn push_some(
     let aims: Vec<Aim> = hearers.iter().map(|hearer| Aim::of(hearer, pushed)).collect();
     let people: HashSet<Id> = aims.iter().map(|aim| aim.account).collect();
     let open = outbox.open_about(conn, DEVICE, people.into_iter().collect()).await?;
-    let mut waiting: Vec<(Aim, i64, &Open)> = open.iter().filter_map(waits).collect();
-    let gone = give_way(&waiting.iter().map(|(aim, ..)| *aim).collect::<Vec<_>>(), &aims);
-    let gone: HashSet<Id> = gone.into_iter().filter_map(|place| waiting.get(place)).map(|(.., open)| open.id).collect();
+    let mut waiting: Vec<Waiting<'_>> = open.iter().filter_map(Waiting::of).collect();
+    let gone = give_way(&waiting.iter().map(|waiting| waiting.aim).collect::<Vec<_>>(), &aims);
+    let gone: HashSet<Id> = gone.into_iter().filter_map(|place| waiting.get(place)).map(|one| one.open.id).collect();
     let mut hearers: HashMap<Aim, &Hearer> = aims.into_iter().zip(hearers).collect();
     let due = |hearer: &Hearer| if hearer.is_looking { now + LOOK } else { now };
-    let payload = |aim: &Aim| Pushed { device: Some(aim.device), ..pushed.clone() }.payload();
+    let payload = |aim: &Aim, first| Pushed { device: Some(aim.device), first, ..pushed.clone() }.payload();
     // As workers lock them.
-    waiting.sort_by_key(|(.., open)| open.id);
-    for (aim, seq, open) in waiting {
+    waiting.sort_by_key(|waiting| waiting.open.id);
+    for Waiting { aim, first, seq, open } in waiting {
         if gone.contains(&open.id) {
             outbox.drop_open(conn, open.id).await?;
         } else if let Some(hearer) = hearers.get(&aim)
-            && (seq >= pushed.seq || outbox.replace(conn, open, &payload(&aim), due(hearer)).await?)
+            && (seq >= pushed.seq || outbox.replace(conn, open, &payload(&aim, Some(first)), due(hearer)).await?)
         {
             hearers.remove(&aim);
         }
     }
     for (aim, hearer) in hearers {
-        outbox.insert_for(conn, DEVICE, Some(aim.account), &payload(&aim), due(hearer)).await?;
+        outbox.insert_for(conn, DEVICE, Some(aim.account), &payload(&aim, None), due(hearer)).await?;
     }
     Ok(())
 }
@@ -207,11 +221,20 @@ impl Aim {
     }
 }
 
-/// What a job waits for, and how new what it carries is.
-fn waits(open: &Open) -> Option<(Aim, i64, &Open)> {
-    let pushed: Pushed = serde_json::from_slice(&open.payload).ok()?;
-    let aim = Aim { account: open.account_id?, device: pushed.device?, conversation: pushed.conversation };
-    Some((aim, pushed.seq, open))
+/// A job that is not done yet: whom it is for, and the first and the last message that it stands for.
+struct Waiting<'a> {
+    aim: Aim,
+    first: i64,
+    seq: i64,
+    open: &'a Open,
+}
+
+impl Waiting<'_> {
+    fn of(open: &Open) -> Option<Waiting<'_>> {
+        let Pushed { conversation, seq, device, first } = serde_json::from_slice(&open.payload).ok()?;
+        let aim = Aim { account: open.account_id?, device: device?, conversation };
+        Some(Waiting { aim, first: first.unwrap_or(seq), seq, open })
+    }
 }
 
 /// The places of the jobs that give way, because with those to come they are too many for their accounts: the first ones, which are the oldest.

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::on;
+use quartet_chassis::{on, page};
 
 use super::Store;
 use super::change::{self, What};
@@ -13,7 +13,7 @@ use super::member::held;
 use super::message::{of, one};
 use super::message_view::MessageView;
 use super::told::Told;
-use crate::conversation::{Kind, Role, is_heard};
+use crate::conversation::{Kind, Role};
 use crate::error::Error;
 use crate::reaction::{DIFFERENT, NAMED, OWN, Reactions};
 use crate::schema::{message, reaction};
@@ -38,8 +38,7 @@ impl Store {
             .db
             .transaction(async |conn| {
                 let (place, own) = held(conn, conversation, caller).await?;
-                is_heard(place.kind(), place.participant_count)?;
-                own.is_open()?;
+                own.check_open(place.kind(), place.participant_count)?;
                 let mut row = of(conn, &own, wanted.seq).await?;
                 if wanted.of != caller && (place.kind() != Kind::Group || own.role() != Role::Owner) {
                     return Err(Error::RightMissing);
@@ -107,10 +106,10 @@ async fn add(
         return Ok(false);
     }
     if own.len() >= OWN {
-        return Err(Error::OwnReactionLimit(i32::try_from(OWN).unwrap_or(i32::MAX)));
+        return Err(Error::OwnReactionLimit(page::count(OWN)));
     }
     if !reactions.has_room_for(emoji) {
-        return Err(Error::ReactionLimit(i32::try_from(DIFFERENT).unwrap_or(i32::MAX)));
+        return Err(Error::ReactionLimit(page::count(DIFFERENT)));
     }
     let values = (
         reaction::conversation_id.eq(conversation),

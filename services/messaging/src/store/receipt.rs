@@ -17,6 +17,14 @@ use crate::schema::member;
 /// How many people are named who have a message.
 const NAMED: i64 = 100;
 
+/// Which of somebody's watermarks moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watermark {
+    Delivered,
+    /// With it the other one, too: what was read has come.
+    Read,
+}
+
 /// How far somebody is with a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -30,25 +38,32 @@ pub struct Mark {
 
 /// Who has a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reached {
+pub struct Receipts {
     /// Some of those who have read it.
     pub read_by: Vec<Id>,
     /// Some of those whom it has reached, and who have not read it.
     pub delivered_to: Vec<Id>,
-    pub read: i64,
+    pub read_count: i64,
     /// With those who have read it.
-    pub delivered: i64,
+    pub delivered_count: i64,
 }
 
 impl Store {
     /// Moves the caller's watermarks up to a message, or to the last one. They never move back.
-    pub async fn mark(&self, conversation: Id, caller: Id, up_to: Option<i64>, read: bool) -> Result<Mark, Error> {
+    pub async fn mark(
+        &self,
+        conversation: Id,
+        caller: Id,
+        up_to: Option<i64>,
+        which: Watermark,
+    ) -> Result<Mark, Error> {
+        let is_read = which == Watermark::Read;
         let (place, own) = {
             let conn = &mut self.db.read().await?;
             member_in(conn, conversation, caller).await?.ok_or_else(|| not_found(conversation))?
         };
         let seq = up_to.unwrap_or(place.last_seq).min(place.last_seq);
-        if seq <= own.delivered_seq && (!read || seq <= own.read_seq) {
+        if seq <= own.delivered_seq && (!is_read || seq <= own.read_seq) {
             return Ok(Mark::of(&own, place.last_seq));
         }
         let _turn = self.own_turn(caller).await?;
@@ -58,7 +73,7 @@ impl Store {
                 let here = member::table.find((conversation, caller));
                 let behind = diesel::update(here.filter(member::delivered_seq.lt(seq)));
                 on!(conn, |db| behind.set(member::delivered_seq.eq(seq)).execute(db).await)?;
-                if read {
+                if is_read {
                     let behind = diesel::update(here.filter(member::read_seq.lt(seq)));
                     on!(conn, |db| behind.set(member::read_seq.eq(seq)).execute(db).await)?;
                 }
@@ -76,12 +91,12 @@ impl Store {
         conversation: Id,
         seq: i64,
         viewer: Id,
-    ) -> Result<(MessageView, Reached), Error> {
+    ) -> Result<(MessageView, Receipts), Error> {
         self.db
             .long_snapshot(async |conn| {
                 let row = visible(conn, conversation, seq, viewer).await?;
-                let reached = reached(conn, &row).await?;
-                Ok::<_, Error>((one(conn, viewer, row).await?, reached))
+                let receipts = receipts_of(conn, &row).await?;
+                Ok::<_, Error>((one(conn, viewer, row).await?, receipts))
             })
             .await
     }
@@ -100,7 +115,7 @@ impl Mark {
 }
 
 /// Of those who see it and have not written it themselves.
-async fn reached(conn: &mut Conn, row: &MessageRow) -> Result<Reached, DbError> {
+async fn receipts_of(conn: &mut Conn, row: &MessageRow) -> Result<Receipts, DbError> {
     let others = member::table
         .filter(member::conversation_id.eq(row.conversation_id))
         .filter(member::account_id.ne(row.sender_id.unwrap_or(Id::NIL)))
@@ -112,7 +127,7 @@ async fn reached(conn: &mut Conn, row: &MessageRow) -> Result<Reached, DbError> 
     let read_by: Vec<Id> = on!(conn, |db| first.load(db).await)?;
     let first = unread.order(member::account_id).limit(NAMED).select(member::account_id);
     let delivered_to: Vec<Id> = on!(conn, |db| first.load(db).await)?;
-    let read: i64 = on!(conn, |db| read.count().get_result(db).await)?;
-    let delivered: i64 = on!(conn, |db| delivered.count().get_result(db).await)?;
-    Ok(Reached { read_by, delivered_to, read, delivered })
+    let read_count: i64 = on!(conn, |db| read.count().get_result(db).await)?;
+    let delivered_count: i64 = on!(conn, |db| delivered.count().get_result(db).await)?;
+    Ok(Receipts { read_by, delivered_to, read_count, delivered_count })
 }

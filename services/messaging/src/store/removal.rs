@@ -5,7 +5,6 @@ use diesel_async::RunQueryDsl;
 use quartet_chassis::db::DbError;
 use quartet_chassis::faults::Faults;
 use quartet_chassis::id::Id;
-use quartet_chassis::idempotency;
 use quartet_chassis::on;
 
 use super::conversation::lock;
@@ -55,10 +54,5 @@ impl Store {
                 Ok::<_, DbError>(true)
             })
             .await
-    }
-
-    /// Forgets some requests with keys that are too old; whether there may be more.
-    pub async fn sweep_requests(&self) -> Result<bool, DbError> {
-        idempotency::sweep(&self.db, self.now()).await
     }
 }

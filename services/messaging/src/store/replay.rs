@@ -10,7 +10,7 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::change::{ChangeRow, kind};
-use super::numbers::ends;
+use super::numbers::among;
 use super::told::{self, Told};
 use crate::schema::{change, message};
 
@@ -27,14 +27,14 @@ diesel::define_sql_function! {
 }
 
 /// The first changes behind a number.
-pub struct Part {
+pub struct ChangePage {
     pub told: Vec<Told>,
     /// Whether others follow.
     pub more: bool,
 }
 
 /// What has changed in a conversation behind a number, the oldest first, as it is told to those who take part.
-pub async fn behind(conn: &mut Conn, conversation: Id, number: i64) -> Result<Part, DbError> {
+pub async fn behind(conn: &mut Conn, conversation: Id, number: i64) -> Result<ChangePage, DbError> {
     let behind = change::table.filter(change::conversation_id.eq(conversation)).filter(change::number.gt(number));
     let behind = behind.order(change::number).limit(CHANGES as i64);
     let mut rows: Vec<ChangeRow> = on!(conn, |db| behind.select(ChangeRow::as_select()).load(db).await)?;
@@ -42,7 +42,7 @@ pub async fn behind(conn: &mut Conn, conversation: Id, number: i64) -> Result<Pa
     let count = fitting(rows.iter().map(|row| length(row, &lengths)));
     let more = count < rows.len() || rows.len() == CHANGES;
     rows.truncate(count);
-    Ok(Part { told: told::told(conn, rows).await?, more })
+    Ok(ChangePage { told: told::told(conn, rows).await?, more })
 }
 
 /// How many of them fit, but at least one.
@@ -73,9 +73,8 @@ async fn lengths(
     if seqs.is_empty() {
         return Ok(HashMap::new());
     }
-    let (first, last) = ends(&seqs);
-    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(message::seq.eq_any(seqs));
-    let these = these.filter(message::seq.between(first, last)).select((
+    let these = message::table.filter(message::conversation_id.eq(conversation)).filter(among(message::seq, &seqs));
+    let these = these.select((
         message::seq,
         octet_length(message::body),
         octet_length(message::extras),
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s44_a_part_has_some_bytes_and_at_least_one_change() {
+    fn s44_a_page_has_some_bytes_and_at_least_one_change() {
         assert_eq!(fitting([100; 10].into_iter()), 10);
         assert_eq!(fitting([BYTES / 4; 10].into_iter()), 4);
         assert_eq!(fitting([2 * BYTES, 1].into_iter()), 1);

@@ -52,7 +52,7 @@ impl Store {
                 if lock(conn, old.conversation).await?.is_none() {
                     return Ok(false);
                 }
-                if change::forget_older(conn, old.conversation, before, old.change, 2 * most).await? {
+                if change::forget_older(conn, old, before, 2 * most).await? {
                     return Ok(true);
                 }
                 let Some(last) = last_old(conn, old, before, most).await? else { return Ok(false) };

@@ -126,7 +126,7 @@ async fn places(conn: &mut Conn, viewer: Id, wanted: Option<Id>) -> Result<Vec<I
         return Ok(vec![id]);
     }
     let own = member::table
-        .inner_join(conversation::table.on(conversation::id.eq(member::conversation_id)))
+        .inner_join(conversation::table)
         .filter(member::account_id.eq(viewer))
         .order((conversation::activity_time.desc(), conversation::id.desc()))
         .limit(PLACES)

@@ -14,7 +14,7 @@ use quartet_chassis::on;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::oneshot::{self, Sender};
 
-use super::change::{self, ChangeRow, Numbers};
+use super::change::{self, ChangeRow, Heads};
 use super::conversation::not_found;
 use super::member::{MemberRow, by_id};
 use super::message::one;
@@ -24,7 +24,7 @@ use super::told::Told;
 use super::{Store, Turn, mention, patiently};
 use crate::conversation::Kind;
 use crate::error::Error;
-use crate::message::New;
+use crate::message::NewMessage;
 use crate::schema::{member, message};
 
 /// How many messages are stored together.
@@ -33,7 +33,7 @@ const TOGETHER: usize = 64;
 /// A message and who sends it.
 pub struct Draft {
     pub sender: Id,
-    pub new: New,
+    pub new: NewMessage,
 }
 
 /// A message whose sender waits.
@@ -59,7 +59,7 @@ struct Stored {
 
 impl Store {
     /// Stores a message, or answers what was stored when it came first.
-    pub async fn send_message(&self, conversation: Id, sender: Id, new: New) -> Result<MessageView, Error> {
+    pub async fn send_message(&self, conversation: Id, sender: Id, new: NewMessage) -> Result<MessageView, Error> {
         let draft = Arc::new(Draft { sender, new });
         let sent = match self.db.is_sqlite() {
             // Its writers have a queue of their own, and share commits there.
@@ -160,7 +160,7 @@ impl Store {
         self.wake_pushes();
         // From now on each is told whether the other is there.
         for account in met.into_iter().flatten() {
-            self.hub.own(account, conversation);
+            self.hub.view_changed(conversation, account);
         }
         let mut rows = rows.into_iter();
         let sent = fates.into_iter().map(|fate| match fate {
@@ -235,9 +235,9 @@ async fn insert(
     let [Draft { sender: first, .. }, ..] = drafts else { return Ok(Stored::default()) };
     let now = rows.iter().map(|row| row.send_time).max().unwrap_or_default();
     let count = rows.len() as i64;
-    let numbers = change::next_messages(conn, conversation, *first, count, now).await?;
-    let numbers = numbers.ok_or_else(|| not_found(conversation))?;
-    for (row, seq) in rows.iter_mut().zip(numbers.last_seq - count + 1..) {
+    let heads = change::next_messages(conn, conversation, *first, count, now).await?;
+    let heads = heads.ok_or_else(|| not_found(conversation))?;
+    for (row, seq) in rows.iter_mut().zip(heads.last_seq - count + 1..) {
         row.seq = seq;
     }
     let last: BTreeMap<Id, i64> = drafts.iter().zip(&rows).map(|(draft, row)| (draft.sender, row.seq)).collect();
@@ -249,13 +249,13 @@ async fn insert(
     write(conn, conversation, &rows).await?;
     for (Draft { sender, new }, row) in drafts.iter().zip(&rows) {
         if let Some(own) = senders.get(sender) {
-            check(Kind::stored(&numbers.kind), numbers.participant_count, new, row.seq, own)?;
+            check(Kind::stored(&heads.kind), heads.participant_count, new, row.seq, own)?;
         }
         mention::insert(conn, conversation, row.seq, &new.mentions).await?;
     }
     let new: Vec<Id> = senders.into_iter().filter(|(_, own)| !own.has_written).map(|(sender, _)| sender).collect();
-    let met = if new.is_empty() { None } else { begin_to_write(conn, &numbers, conversation, &new).await? };
-    let changes = change::sent(conn, conversation, numbers.last_change - count + 1, &rows).await?;
+    let met = if new.is_empty() { None } else { begin_to_write(conn, &heads, conversation, &new).await? };
+    let changes = change::sent(conn, conversation, heads.last_change - count + 1, &rows).await?;
     Ok(Stored { rows, changes, met })
 }
 
@@ -302,14 +302,14 @@ async fn write(conn: &mut Conn, conversation: Id, rows: &[MessageRow]) -> Result
 /// Notes who has written here now. Answers the two of a direct conversation, if both have.
 async fn begin_to_write(
     conn: &mut Conn,
-    numbers: &Numbers,
+    heads: &Heads,
     conversation: Id,
     new: &[Id],
 ) -> Result<Option<[Id; 2]>, DbError> {
     let here = member::table.filter(member::conversation_id.eq(conversation));
     let wrote = diesel::update(here.filter(member::account_id.eq_any(new))).set(member::has_written.eq(true));
     on!(conn, |db| wrote.execute(db).await)?;
-    if Kind::stored(&numbers.kind) != Kind::Direct {
+    if Kind::stored(&heads.kind) != Kind::Direct {
         return Ok(None);
     }
     let both = here.filter(member::has_written.eq(true)).select(member::account_id);

@@ -1,6 +1,6 @@
 //! Which of the messages that are to be stored together can be. One that can't is to cost the others nothing.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -10,13 +10,13 @@ use quartet_chassis::id::Id;
 use quartet_chassis::on;
 
 use super::conversation::{lock, not_found};
-use super::member::MemberRow;
+use super::member::{self, MemberRow};
 use super::mention;
 use super::send::Draft;
-use crate::conversation::{Kind, is_heard};
+use crate::conversation::Kind;
 use crate::error::Error;
-use crate::message::New;
-use crate::schema::{member, message};
+use crate::message::NewMessage;
+use crate::schema::message;
 
 /// What is to become of a message.
 pub enum Fate {
@@ -34,7 +34,9 @@ pub async fn sift(conn: &mut Conn, conversation: Id, drafts: &[Arc<Draft>]) -> R
     let Some(row) = lock(conn, conversation).await? else {
         return Ok(drafts.iter().map(|_| Fate::Refused(not_found(conversation))).collect());
     };
-    let members = members(conn, conversation, drafts).await?;
+    let people = drafts.iter().flat_map(|draft| std::iter::once(&draft.sender).chain(&draft.new.mentions));
+    let people: Vec<Id> = people.copied().collect::<BTreeSet<Id>>().into_iter().collect();
+    let members = member::members(conn, conversation, &people).await?;
     let mut known = sent(conn, drafts).await?;
     let mut seq = row.last_seq;
     let fate = |draft: &Arc<Draft>| {
@@ -61,24 +63,13 @@ pub async fn sift(conn: &mut Conn, conversation: Id, drafts: &[Arc<Draft>]) -> R
 }
 
 /// Nothing, if a message may take this number. Numbers have no gaps, so one that the sender sees is that of a message that is there.
-pub fn check(kind: Kind, participants: i32, new: &New, seq: i64, own: &MemberRow) -> Result<(), Error> {
-    is_heard(kind, participants)?;
-    own.is_open()?;
+pub fn check(kind: Kind, participants: i32, new: &NewMessage, seq: i64, own: &MemberRow) -> Result<(), Error> {
+    own.check_open(kind, participants)?;
     let reply = new.reply_to_seq;
     if reply != 0 && (reply <= own.hidden_seq() || reply >= seq) {
         return Err(Error::MessageNotFound(reply));
     }
     Ok(())
-}
-
-/// Those of the senders and of the mentioned who take part.
-async fn members(conn: &mut Conn, conversation: Id, drafts: &[Arc<Draft>]) -> Result<HashMap<Id, MemberRow>, DbError> {
-    let people = drafts.iter().flat_map(|draft| std::iter::once(&draft.sender).chain(&draft.new.mentions));
-    let people: BTreeSet<Id> = people.copied().collect();
-    let here = member::table.filter(member::conversation_id.eq(conversation));
-    let here = here.filter(member::account_id.eq_any(people));
-    let rows: Vec<MemberRow> = on!(conn, |db| here.select(MemberRow::as_select()).load(db).await)?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row)).collect())
 }
 
 /// Which of these names their senders have used.

@@ -2,18 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use quartet_chassis::accounts::AccountRow;
 use quartet_chassis::accounts::hold::{self, People};
-use quartet_chassis::clock::Time;
 use quartet_chassis::db::{Conn, DbError};
 use quartet_chassis::id::Id;
-use quartet_chassis::on;
 
 use super::change::{ChangeRow, What, kind};
+use super::member::{self, MemberRow};
 use super::message_view::{self, MessageView};
-use crate::schema::member;
 
 /// A change with what is told of it.
 #[derive(Debug, Clone)]
@@ -24,42 +20,30 @@ pub struct Told {
     /// The reactions to it now, where they are what has changed; see [`Reactions`](crate::reaction::Reactions).
     pub reactions: Option<String>,
     /// Whom it is about, as far as they are known now.
-    pub people: Vec<Person>,
+    pub subjects: Vec<Subject>,
 }
 
 /// Somebody whom a change is about.
 #[derive(Debug, Clone)]
-pub struct Person {
+pub struct Subject {
     /// [`Id::NIL`] when they were erased since.
     pub account_id: Id,
     pub account: Option<AccountRow>,
     /// What they may do, where that is what has changed; empty otherwise.
     pub role: String,
     /// How they take part, if they do.
-    pub part: Option<Part>,
-}
-
-/// How somebody takes part.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = member)]
-pub struct Part {
-    pub conversation_id: Id,
-    pub account_id: Id,
-    pub role: String,
-    pub delivered_seq: i64,
-    pub read_seq: i64,
-    pub create_time: Time,
+    pub member: Option<MemberRow>,
 }
 
 impl Told {
     /// Of a message, which is at hand right after it was written.
     pub fn of(row: ChangeRow, message: MessageView) -> Told {
-        Told { row, message: Some(message), reactions: None, people: Vec::new() }
+        Told { row, message: Some(message), reactions: None, subjects: Vec::new() }
     }
 
     /// Of the reactions to a message.
     pub fn of_reactions(row: ChangeRow, reactions: String) -> Told {
-        Told { row, message: None, reactions: Some(reactions), people: Vec::new() }
+        Told { row, message: None, reactions: Some(reactions), subjects: Vec::new() }
     }
 
     /// Whether somebody who sees messages with higher numbers than this one learns only that there was a change.
@@ -84,8 +68,8 @@ impl Told {
     }
 
     fn whom(&self, kind: &str) -> impl Iterator<Item = Id> + use<'_> {
-        let these = if self.row.kind == kind { self.people.as_slice() } else { &[] };
-        these.iter().map(|person| person.account_id)
+        let these = if self.row.kind == kind { self.subjects.as_slice() } else { &[] };
+        these.iter().map(|subject| subject.account_id)
     }
 }
 
@@ -100,15 +84,15 @@ pub async fn told(conn: &mut Conn, rows: Vec<ChangeRow>) -> Result<Vec<Told>, Db
     let messages = message_view::by_seq(conn, conversation_id, &seqs(false)).await?;
     let reactions = message_view::reactions_by_seq(conn, conversation_id, &seqs(true)).await?;
     let about: BTreeSet<Id> = rows.iter().flat_map(about).map(|(id, _)| id).filter(|id| *id != Id::NIL).collect();
-    let (accounts, parts) = people(conn, conversation_id, &about).await?;
-    let person = |(account_id, role): (Id, String)| {
-        let (account, part) = (accounts.get(&account_id).cloned(), parts.get(&account_id).cloned());
-        Person { account_id, account, role, part }
+    let (accounts, members) = people(conn, conversation_id, &about).await?;
+    let subject = |(account_id, role): (Id, String)| {
+        let (account, member) = (accounts.get(&account_id).cloned(), members.get(&account_id).cloned());
+        Subject { account_id, account, role, member }
     };
     let all = rows.into_iter().map(|row| Told {
         message: messages.get(&row.seq).filter(|_| row.kind != kind::REACTED).cloned(),
         reactions: reactions.get(&row.seq).filter(|_| row.kind == kind::REACTED).cloned(),
-        people: self::about(&row).into_iter().map(person).collect(),
+        subjects: self::about(&row).into_iter().map(subject).collect(),
         row,
     });
     Ok(all.collect())
@@ -123,13 +107,14 @@ fn about(row: &ChangeRow) -> Vec<(Id, String)> {
     }
 }
 
-async fn people(conn: &mut Conn, conversation: Id, ids: &BTreeSet<Id>) -> Result<(People, HashMap<Id, Part>), DbError> {
+async fn people(
+    conn: &mut Conn,
+    conversation: Id,
+    ids: &BTreeSet<Id>,
+) -> Result<(People, HashMap<Id, MemberRow>), DbError> {
     if ids.is_empty() {
         return Ok(Default::default());
     }
     let ids: Vec<Id> = ids.iter().copied().collect();
-    let accounts = hold::people(conn, &ids).await?;
-    let here = member::table.filter(member::conversation_id.eq(conversation)).filter(member::account_id.eq_any(&ids));
-    let parts: Vec<Part> = on!(conn, |db| here.select(Part::as_select()).load(db).await)?;
-    Ok((accounts, parts.into_iter().map(|part| (part.account_id, part)).collect()))
+    Ok((hold::people(conn, &ids).await?, member::members(conn, conversation, &ids).await?))
 }

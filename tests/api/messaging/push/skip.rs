@@ -167,6 +167,24 @@ async fn g13_who_looked_and_went_without_reading_gets_the_push_after_all() {
 }
 
 #[tokio::test]
+async fn g13_what_a_deleted_message_has_taken_the_place_of_is_pushed_after_all() {
+    let party = Party::begin().await;
+    let listener = party.look().await;
+    party.only_eve_hears("the first").await;
+    let second = say(&party.world, &party.ada, &party.id, "tpyo").await;
+    // What waits for bob carries the second by then.
+    until_taken(&party.server, "/eve", 2).await;
+    let delete = DeleteMessageRequest { conversation_id: party.id.clone(), seq: second.seq };
+    party.ada.messages(&party.world).delete_message(delete).await.unwrap();
+    drop(listener);
+    as_time_goes(&party.world, "the first is pushed", || {
+        let (bobs, group) = party.topics();
+        bobs.contains(&group)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn g13_who_looks_and_reads_gets_no_push_later_either() {
     let party = Party::begin().await;
     let listener = party.look().await;

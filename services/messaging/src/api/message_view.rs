@@ -9,13 +9,14 @@ use quartet_proto::messaging::v1::{
     Renamed, attachment,
 };
 
+use super::conversation_view::shown;
 use crate::conversation::Role;
 use crate::message::{Attached, Extras};
-use crate::reaction::{Group, Reactions};
+use crate::reaction::{Reactions, Tally};
 use crate::store::change::kind;
 use crate::store::edit::EditRow;
 use crate::store::message_view::{MessageView, Status};
-use crate::store::told::{Person, Told};
+use crate::store::told::{Subject, Told};
 
 /// A change as somebody sees it who sees messages with higher numbers than `hidden_seq`.
 pub fn own(told: &Told, viewer: Id, hidden_seq: i64) -> Change {
@@ -43,7 +44,7 @@ impl From<&Told> for Change {
     fn from(told: &Told) -> Change {
         let row = &told.row;
         let message = || told.message.clone().map(|view| Message::from(MessageView::shared(view.row)));
-        let participants = || Participants { participants: told.people.iter().map(Participant::from).collect() };
+        let participants = || Participants { participants: told.subjects.iter().map(Participant::from).collect() };
         let what = match row.kind.as_str() {
             kind::SENT => message().map(What::Sent),
             kind::UPDATED => message().map(What::Updated),
@@ -65,21 +66,21 @@ impl From<&Told> for Change {
     }
 }
 
-impl From<&Person> for Participant {
-    fn from(person: &Person) -> Participant {
-        let account = person.account.as_ref();
-        let part = person.part.as_ref();
-        let role = if person.role.is_empty() { part.map_or("", |part| &part.role) } else { &person.role };
+impl From<&Subject> for Participant {
+    fn from(subject: &Subject) -> Participant {
+        let (first_name, last_name, avatar_url) = shown(subject.account.clone());
+        let member = subject.member.as_ref();
+        let role = if subject.role.is_empty() { member.map_or("", |member| &member.role) } else { &subject.role };
         let role = if role.is_empty() { ParticipantRole::Unspecified } else { Role::stored(role).into() };
         Participant {
-            account_id: text(Some(person.account_id).filter(|id| *id != Id::NIL)),
-            first_name: account.map(|account| account.first_name.clone()).unwrap_or_default(),
-            last_name: account.map(|account| account.last_name.clone()).unwrap_or_default(),
-            avatar_url: account.map(|account| account.avatar_url.clone()).unwrap_or_default(),
+            account_id: text(Some(subject.account_id).filter(|id| *id != Id::NIL)),
+            first_name,
+            last_name,
+            avatar_url,
             role: role.into(),
-            delivered_seq: part.map_or(0, |part| part.delivered_seq),
-            read_seq: part.map_or(0, |part| part.read_seq),
-            create_time: part.map(|part| timestamp(part.create_time)),
+            delivered_seq: member.map_or(0, |member| member.delivered_seq),
+            read_seq: member.map_or(0, |member| member.read_seq),
+            create_time: member.map(|member| timestamp(member.create_time)),
             ..Default::default()
         }
     }
@@ -127,9 +128,9 @@ impl From<Status> for MessageStatus {
     }
 }
 
-impl From<Group> for Reaction {
-    fn from(group: Group) -> Reaction {
-        Reaction { emoji: group.emoji, count: group.count, account_ids: group.first }
+impl From<Tally> for Reaction {
+    fn from(tally: Tally) -> Reaction {
+        Reaction { emoji: tally.emoji, count: tally.count, account_ids: tally.first }
     }
 }
 
