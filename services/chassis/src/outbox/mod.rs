@@ -70,6 +70,8 @@ pub struct Open {
     pub id: Id,
     pub account_id: Option<Id>,
     pub payload: Vec<u8>,
+    /// A worker is at it.
+    pub is_taken: bool,
     due_time: Time,
     /// The payload as it lies in the row.
     sealed: Vec<u8>,
@@ -81,6 +83,7 @@ struct OpenRow {
     id: Id,
     payload: Vec<u8>,
     due_time: Time,
+    lease_time: Option<Time>,
     account_id: Option<Id>,
 }
 
@@ -172,9 +175,10 @@ impl Outbox {
     }
 
     fn opened(&self, row: OpenRow) -> Result<Open, OutboxError> {
-        let OpenRow { id, payload: sealed, due_time, account_id } = row;
+        let OpenRow { id, payload: sealed, due_time, lease_time, account_id } = row;
         let payload = self.sealer.open(id.as_bytes(), &sealed)?;
-        Ok(Open { id, account_id, payload, due_time, sealed })
+        let is_taken = lease_time.is_some_and(|until| until > self.clock.now());
+        Ok(Open { id, account_id, payload, is_taken, due_time, sealed })
     }
 
     /// Gives a job something newer to carry, and makes it due then or when it is already. A worker that is at it ends what it carries and then

@@ -182,15 +182,20 @@ impl Outbox {
     }
 
     /// Gives up the leases on jobs that are not done.
-    async fn release(&self, ids: Vec<Id>) -> Result<(), DbError> {
+    async fn release(&self, mut ids: Vec<Id>) -> Result<(), DbError> {
         if ids.is_empty() {
             return Ok(());
         }
+        // As all lock them.
+        ids.sort_unstable();
         self.db
             .transaction(async |conn| {
-                let left = outbox::table.filter(outbox::id.eq_any(ids)).filter(outbox::done_time.is_null());
-                let free = outbox::lease_time.eq(None::<Time>);
-                on!(conn, |db| diesel::update(left).set(free).execute(db).await).map(drop)
+                for id in ids {
+                    let left = outbox::table.find(id).filter(outbox::done_time.is_null());
+                    let free = outbox::lease_time.eq(None::<Time>);
+                    on!(conn, |db| diesel::update(left).set(free).execute(db).await)?;
+                }
+                Ok::<_, DbError>(())
             })
             .await
     }

@@ -1,8 +1,6 @@
 //! How far the participants are, and whom it is told: everybody in a conversation of few, and in one of many themselves and those who have
 //! sent lately. If thousands told thousands of every message that they read, nothing else would be told.
 
-use std::collections::HashMap;
-
 use quartet_chassis::id::Id;
 use quartet_proto::messaging::v1::subscribe_response::Event;
 
@@ -52,19 +50,16 @@ impl Room {
         if late.is_empty() {
             return;
         }
-        let told =
-            |(account, mark)| (account, (mark, Frames::of_event(Event::Receipt(receipt(self.id, account, mark)))));
-        let all: HashMap<Id, ((i64, i64), Frames)> = late.into_iter().map(told).collect();
-        let joined = Frames::joined(all.values().map(|(_, frames)| frames));
+        let frames = |account, mark| Frames::of_event(Event::Receipt(receipt(self.id, account, mark)));
+        let all: Vec<Frames> = late.iter().map(|(account, mark)| frames(*account, *mark)).collect();
+        let joined = Frames::joined(all.iter());
         let Seats { by_stream, senders, .. } = &mut *seats;
         for seat in by_stream.values_mut() {
-            if senders.contains(&seat.stream.account) {
-                match seat.hears_receipts() {
-                    true => drop(seat.stream.put(joined.of(seat.stream.kind))),
-                    false => all.iter().for_each(|(account, (mark, frames))| seat.receipt(*account, *mark, frames)),
-                }
-            } else if let Some((mark, frames)) = all.get(&seat.stream.account) {
-                seat.receipt(seat.stream.account, *mark, frames);
+            let account = seat.stream.account;
+            if senders.contains(&account) {
+                seat.receipts_of(&late, &joined);
+            } else if let Some(mark) = late.get(&account) {
+                seat.receipt(account, *mark, &frames(account, *mark));
             }
         }
     }
@@ -108,9 +103,10 @@ impl Seats {
         self.tell_mark(id, account, next);
     }
 
-    /// Whether it speaks of a message that is not told yet. Then it is kept until that is.
+    /// Whether it speaks of a message that is not told yet, or somebody's that does is kept already, which they may have been shown. Then it
+    /// is kept until that is told.
     fn is_ahead(&mut self, account: Id, (delivered, read): (i64, i64)) -> bool {
-        let is_ahead = self.sent.is_some_and(|sent| sent < delivered.max(read));
+        let is_ahead = self.sent.is_some_and(|sent| sent < delivered.max(read)) || self.ahead.contains_key(&account);
         if is_ahead {
             let kept = self.ahead.entry(account).or_default();
             *kept = (kept.0.max(delivered), kept.1.max(read));
@@ -239,6 +235,21 @@ mod tests {
         assert!(receipts(&told(&bob)).is_empty());
         assert_eq!(room.level(&bob, 2, None), Levelled::Level);
         assert_eq!(receipts(&told(&bob)), [account(4).to_string()]);
+    }
+
+    #[test]
+    fn g4_where_a_room_begins_without_being_read_no_receipt_waits_for_a_message_that_was_told() {
+        let room = Room::new(CONVERSATION);
+        let ada = stream(account(1));
+        room.sit(&ada);
+        // It was read when there was no message, and what came then is told by what is read behind that.
+        assert!(room.tell_behind(&ada, &View { last_seq: 0, ..view(0, &[]) }));
+        room.put(std::iter::once(item(sent(1, account(2)))));
+        assert_eq!(room.level(&ada, 1, None), Levelled::Level);
+        room.pump();
+        told(&ada);
+        room.receipt(account(3), (1, 1));
+        assert_eq!(receipts(&told(&ada)), [account(3).to_string()]);
     }
 
     #[test]

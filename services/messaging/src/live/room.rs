@@ -44,7 +44,7 @@ pub struct Seats {
     head: Option<i64>,
     /// How far the participants are, as far as it was told.
     pub(super) marks: HashMap<Id, (i64, i64)>,
-    /// The last message that the seats were told, once that is known.
+    /// The last message up to `head`, once that is known.
     pub(super) sent: Option<i64>,
     /// Marks that speak of messages which the seats were not told yet.
     pub(super) ahead: HashMap<Id, (i64, i64)>,
@@ -335,13 +335,14 @@ impl Seats {
                 // As it was just told; what came before that was of somebody whom nobody knew.
                 let told = (member.delivered_seq, member.read_seq);
                 let known = self.marks.insert(member.account_id, told).unwrap_or(told);
+                self.by_stream.values_mut().for_each(|seat| seat.has_heard(member.account_id, told));
                 self.mark(id, member.account_id, known);
             }
         }
         if item.told.row.kind != kind::SENT {
             return;
         }
-        self.sent = self.sent.max(Some(item.told.row.seq));
+        self.sent = Some(item.told.row.seq);
         let Some((sender, _)) = item.told.sender() else { return };
         // Who has sent something has read up to there, which goes without saying.
         let (seq, mark) = (item.told.row.seq, self.marks.entry(sender).or_default());
@@ -373,8 +374,8 @@ impl Seats {
             self.counted = Some(view.last_change);
             self.count(view.people);
         }
-        if self.head.is_none_or(|head| view.last_change <= head) {
-            self.sent = self.sent.max(Some(view.last_seq));
+        if self.head == Some(view.last_change) {
+            self.sent = Some(view.last_seq);
         }
         for (account, mark) in &view.marks {
             self.learn_mark(id, *account, *mark);

@@ -1,6 +1,6 @@
 //! A stream's place in a room: how far it is with the conversation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use quartet_chassis::id::Id;
@@ -134,6 +134,23 @@ impl Seat {
                     self.receipts.remove(account);
                 }
             }
+        }
+    }
+
+    /// The same of several at once.
+    pub fn receipts_of(&mut self, marks: &HashMap<Id, (i64, i64)>, frames: &Frames) {
+        if self.hears_receipts() {
+            self.receipts.retain(|account, _| !marks.contains_key(account));
+            self.stream.put(frames.of(self.stream.kind));
+        } else {
+            self.receipts.extend(marks);
+        }
+    }
+
+    /// Notes how far somebody is as a change tells it: what is kept of them is no less.
+    pub fn has_heard(&mut self, account: Id, mark: (i64, i64)) {
+        if let Some(kept) = self.receipts.get_mut(&account) {
+            *kept = (kept.0.max(mark.0), kept.1.max(mark.1));
         }
     }
 

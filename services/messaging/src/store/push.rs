@@ -188,20 +188,27 @@ async fn push_some(
     let gone: HashSet<Id> = gone.into_iter().filter_map(|place| waiting.get(place)).map(|one| one.open.id).collect();
     let mut hearers: HashMap<Aim, &Hearer> = aims.into_iter().zip(hearers).collect();
     let due = |hearer: &Hearer| if hearer.is_looking { now + LOOK } else { now };
-    let payload = |aim: &Aim, first| Pushed { device: Some(aim.device), first, ..pushed.clone() }.payload();
+    let payload = |aim: &Aim, first: i64, seq: i64| {
+        let first = (first < seq).then_some(first);
+        Pushed { device: Some(aim.device), first, seq, ..pushed.clone() }.payload()
+    };
     // As workers lock them.
     waiting.sort_by_key(|waiting| waiting.open.id);
     for Waiting { aim, first, seq, open } in waiting {
         if gone.contains(&open.id) {
             outbox.drop_open(conn, open.id).await?;
-        } else if let Some(hearer) = hearers.get(&aim)
-            && (seq >= pushed.seq || outbox.replace(conn, open, &payload(&aim, Some(first)), due(hearer)).await?)
-        {
-            hearers.remove(&aim);
+        } else if let Some(hearer) = hearers.get(&aim) {
+            // One that comes behind a newer one is what is left where that is deleted, unless the newer one is on its way.
+            let (from, to) = (first.min(pushed.seq), seq.max(pushed.seq));
+            let is_said = (from, to) == (first, seq) || (open.is_taken && to == seq);
+            if is_said || outbox.replace(conn, open, &payload(&aim, from, to), due(hearer)).await? {
+                hearers.remove(&aim);
+            }
         }
     }
     for (aim, hearer) in hearers {
-        outbox.insert_for(conn, DEVICE, Some(aim.account), &payload(&aim, None), due(hearer)).await?;
+        let payload = payload(&aim, pushed.seq, pushed.seq);
+        outbox.insert_for(conn, DEVICE, Some(aim.account), &payload, due(hearer)).await?;
     }
     Ok(())
 }
