@@ -75,7 +75,8 @@ impl Seats {
     /// Takes over how far somebody is, as it was read. Where there are few, all that is known was told to everybody here, so that what is not
     /// known is news. Where there are many, who is not shown is known from the first comparing on, and what they do is news from then on.
     pub(super) fn learn_mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
-        if self.people > FEW && !self.marks.contains_key(&account) {
+        let is_known = self.marks.contains_key(&account) || self.ahead.contains_key(&account);
+        if self.people > FEW && !is_known {
             self.marks.insert(account, mark);
             return;
         }
@@ -124,13 +125,21 @@ impl Seats {
         }
     }
 
-    fn rise(&mut self, account: Id, mark: (i64, i64)) -> (i64, i64) {
+    /// Notes how far somebody is as a change tells it: what is kept of them is no less.
+    pub(super) fn has_heard(&mut self, account: Id, mark: (i64, i64)) {
+        let kept = self.by_stream.values_mut().filter_map(|seat| seat.receipts.get_mut(&account));
+        for kept in kept.chain(self.late.get_mut(&account)) {
+            *kept = (kept.0.max(mark.0), kept.1.max(mark.1));
+        }
+    }
+
+    pub(super) fn rise(&mut self, account: Id, mark: (i64, i64)) -> (i64, i64) {
         let known = self.marks.entry(account).or_default();
         *known = (known.0.max(mark.0), known.1.max(mark.1));
         *known
     }
 
-    fn tell_mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
+    pub(super) fn tell_mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
         if self.people > FEW {
             self.late.insert(account, mark);
             return;
@@ -250,6 +259,21 @@ mod tests {
         told(&ada);
         room.receipt(account(3), (1, 1));
         assert_eq!(receipts(&told(&ada)), [account(3).to_string()]);
+    }
+
+    #[test]
+    fn g4_a_receipt_that_was_kept_says_no_less_than_the_message_before_it() {
+        let room = Room::new(CONVERSATION);
+        let (ada, bob) = (stream(account(1)), stream(account(2)));
+        joined(&room, &ada, 0);
+        room.sit(&bob);
+        assert!(room.tell_behind(&bob, &view(0, &[])));
+        room.receipt(account(3), (5, 5));
+        room.put((1..=6).map(|number| item(sent(number, account(3)))));
+        room.pump();
+        assert_eq!(room.level(&bob, 6, None), Levelled::Level);
+        let events = told(&bob);
+        assert!(matches!(events.last(), Some(Event::Receipt(receipt)) if receipt.read_seq == 6), "{events:?}");
     }
 
     #[test]

@@ -327,6 +327,7 @@ impl Seats {
         for account in item.told.left() {
             self.marks.remove(&account);
             self.ahead.remove(&account);
+            self.late.remove(&account);
             self.typing.remove(&account);
         }
         came.extend(item.told.joined().map(|account| (account, item.number())));
@@ -335,8 +336,11 @@ impl Seats {
                 // As it was just told; what came before that was of somebody whom nobody knew.
                 let told = (member.delivered_seq, member.read_seq);
                 let known = self.marks.insert(member.account_id, told).unwrap_or(told);
-                self.by_stream.values_mut().for_each(|seat| seat.has_heard(member.account_id, told));
-                self.mark(id, member.account_id, known);
+                self.has_heard(member.account_id, told);
+                let next = self.rise(member.account_id, known);
+                if next != told {
+                    self.tell_mark(id, member.account_id, next);
+                }
             }
         }
         if item.told.row.kind != kind::SENT {
@@ -347,6 +351,8 @@ impl Seats {
         // Who has sent something has read up to there, which goes without saying.
         let (seq, mark) = (item.told.row.seq, self.marks.entry(sender).or_default());
         *mark = (mark.0.max(seq), mark.1.max(seq));
+        let mark = *mark;
+        self.has_heard(sender, mark);
         self.senders.retain(|known| *known != sender);
         self.senders.push(sender);
         if self.senders.len() > super::receipts::SENDERS {

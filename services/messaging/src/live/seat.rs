@@ -26,7 +26,7 @@ pub struct Seat {
     /// Whether it has been told of the conversation.
     pub is_told: bool,
     /// Receipts that wait until it is level: none comes before the message that it speaks of.
-    receipts: BTreeMap<Id, (i64, i64)>,
+    pub receipts: BTreeMap<Id, (i64, i64)>,
 }
 
 /// How far a stream is.
@@ -144,13 +144,6 @@ impl Seat {
             self.stream.put(frames.of(self.stream.kind));
         } else {
             self.receipts.extend(marks);
-        }
-    }
-
-    /// Notes how far somebody is as a change tells it: what is kept of them is no less.
-    pub fn has_heard(&mut self, account: Id, mark: (i64, i64)) {
-        if let Some(kept) = self.receipts.get_mut(&account) {
-            *kept = (kept.0.max(mark.0), kept.1.max(mark.1));
         }
     }
 
