@@ -47,22 +47,30 @@ impl Room {
     pub fn tell_late(&self) {
         let mut seats = self.lock();
         let late = std::mem::take(&mut seats.late);
-        if late.is_empty() {
+        let Seats { by_stream, senders, marks, .. } = &mut *seats;
+        let frames = |account: &Id| {
+            let mark = marks.get(account)?;
+            Some(Frames::of_event(Event::Receipt(receipt(self.id, *account, *mark))))
+        };
+        let all: Vec<Frames> = late.iter().filter_map(frames).collect();
+        if all.is_empty() {
             return;
         }
-        let frames = |account, mark| Frames::of_event(Event::Receipt(receipt(self.id, account, mark)));
-        let all: Vec<Frames> = late.iter().map(|(account, mark)| frames(*account, *mark)).collect();
         let joined = Frames::joined(all.iter());
-        let Seats { by_stream, senders, .. } = &mut *seats;
         for seat in by_stream.values_mut() {
             let account = seat.stream.account;
             if senders.contains(&account) {
-                seat.receipts_of(&late, &joined);
-            } else if let Some(mark) = late.get(&account) {
-                seat.receipt(account, *mark, &frames(account, *mark));
+                seat.receipts(&late, &joined);
+            } else if let Some(frames) = late.get(&account).and_then(frames) {
+                seat.receipt(account, &frames);
             }
         }
     }
+}
+
+/// Lets a mark rise.
+pub(super) fn raise(mark: &mut (i64, i64), (delivered, read): (i64, i64)) {
+    *mark = (mark.0.max(delivered), mark.1.max(read));
 }
 
 impl Seats {
@@ -109,8 +117,7 @@ impl Seats {
     fn is_ahead(&mut self, account: Id, (delivered, read): (i64, i64)) -> bool {
         let is_ahead = self.sent.is_some_and(|sent| sent < delivered.max(read)) || self.ahead.contains_key(&account);
         if is_ahead {
-            let kept = self.ahead.entry(account).or_default();
-            *kept = (kept.0.max(delivered), kept.1.max(read));
+            raise(self.ahead.entry(account).or_default(), (delivered, read));
         }
         is_ahead
     }
@@ -125,28 +132,20 @@ impl Seats {
         }
     }
 
-    /// Notes how far somebody is as a change tells it: what is kept of them is no less.
-    pub(super) fn has_heard(&mut self, account: Id, mark: (i64, i64)) {
-        let kept = self.by_stream.values_mut().filter_map(|seat| seat.receipts.get_mut(&account));
-        for kept in kept.chain(self.late.get_mut(&account)) {
-            *kept = (kept.0.max(mark.0), kept.1.max(mark.1));
-        }
-    }
-
     pub(super) fn rise(&mut self, account: Id, mark: (i64, i64)) -> (i64, i64) {
         let known = self.marks.entry(account).or_default();
-        *known = (known.0.max(mark.0), known.1.max(mark.1));
+        raise(known, mark);
         *known
     }
 
     pub(super) fn tell_mark(&mut self, id: Id, account: Id, mark: (i64, i64)) {
         if self.people > FEW {
-            self.late.insert(account, mark);
+            self.late.insert(account);
             return;
         }
         let frames = Frames::of_event(Event::Receipt(receipt(id, account, mark)));
         for seat in self.by_stream.values_mut() {
-            seat.receipt(account, mark, &frames);
+            seat.receipt(account, &frames);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What happens comes in whatever order, passes the line in its own, and is told to the seats by one at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quartet_chassis::clock::Time;
@@ -12,6 +12,7 @@ use quartet_proto::messaging::v1::subscribe_response::Event;
 use super::frame::Frames;
 use super::item::{Batch, Item};
 use super::order::Line;
+use super::receipts::raise;
 use super::seat::{Place, Seat};
 use super::stream::Stream;
 use super::view::View;
@@ -48,8 +49,8 @@ pub struct Seats {
     pub(super) sent: Option<i64>,
     /// Marks that speak of messages which the seats were not told yet.
     pub(super) ahead: HashMap<Id, (i64, i64)>,
-    /// Marks that are told a little later, together.
-    pub(super) late: HashMap<Id, (i64, i64)>,
+    /// Whose marks are told a little later, together.
+    pub(super) late: HashSet<Id>,
     /// Who has sent lately, the last one behind.
     pub(super) senders: Vec<Id>,
     pub(super) people: i32,
@@ -218,19 +219,19 @@ impl Room {
 
     /// Tells a stream of the conversation as it was read, while what comes behind it is still to be read.
     pub fn tell_behind(&self, stream: &Stream, view: &View) -> bool {
-        let mut seats = self.lock();
+        let seats = &mut *self.lock();
         seats.learn(self.id, view);
         let Some(seat) = seats.by_stream.get_mut(&stream.id) else { return false };
         seat.place = Place::Behind;
-        seat.show(view);
+        seat.show(view, &seats.marks);
         true
     }
 
     /// Brings a stream level with the room: it has what has numbers up to this. What it is told of the conversation before, as it was
     /// read, is `view`.
     pub fn level(&self, stream: &Stream, number: i64, view: Option<&View>) -> Levelled {
-        let mut seats = self.lock();
-        self.begin(&mut seats, number);
+        let seats = &mut *self.lock();
+        self.begin(seats, number);
         if let Some(view) = view {
             // Before it is shown: what the view says itself is not told once more.
             seats.learn(self.id, view);
@@ -253,10 +254,10 @@ impl Room {
         };
         seat.place = Place::Level { after };
         if let Some(view) = view {
-            seat.show(view);
+            seat.show(view, &seats.marks);
         }
         if seat.tell(&collected, after) {
-            seat.tell_receipts(self.id);
+            seat.tell_receipts(self.id, &seats.marks);
         } else {
             seats.by_stream.remove(&stream.id);
         }
@@ -296,13 +297,13 @@ fn parts(items: &[Arc<Item>]) -> impl Iterator<Item = &[Arc<Item>]> {
 
 impl Seat {
     /// Tells of the conversation, as it was read.
-    fn show(&mut self, view: &View) {
+    fn show(&mut self, view: &View, marks: &HashMap<Id, (i64, i64)>) {
         if !self.is_told {
             self.joined_change = view.joined_change;
         }
         self.hidden_seq = view.hidden_seq;
         self.stream.put(view.frames.of(self.stream.kind));
-        self.knows(&view.marks);
+        self.knows(&view.marks, marks);
     }
 }
 
@@ -327,7 +328,6 @@ impl Seats {
         for account in item.told.left() {
             self.marks.remove(&account);
             self.ahead.remove(&account);
-            self.late.remove(&account);
             self.typing.remove(&account);
         }
         came.extend(item.told.joined().map(|account| (account, item.number())));
@@ -336,7 +336,6 @@ impl Seats {
                 // As it was just told; what came before that was of somebody whom nobody knew.
                 let told = (member.delivered_seq, member.read_seq);
                 let known = self.marks.insert(member.account_id, told).unwrap_or(told);
-                self.has_heard(member.account_id, told);
                 let next = self.rise(member.account_id, known);
                 if next != told {
                     self.tell_mark(id, member.account_id, next);
@@ -350,9 +349,7 @@ impl Seats {
         let Some((sender, _)) = item.told.sender() else { return };
         // Who has sent something has read up to there, which goes without saying.
         let (seq, mark) = (item.told.row.seq, self.marks.entry(sender).or_default());
-        *mark = (mark.0.max(seq), mark.1.max(seq));
-        let mark = *mark;
-        self.has_heard(sender, mark);
+        raise(mark, (seq, seq));
         self.senders.retain(|known| *known != sender);
         self.senders.push(sender);
         if self.senders.len() > super::receipts::SENDERS {

@@ -1,6 +1,6 @@
 //! A stream's place in a room: how far it is with the conversation.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use quartet_chassis::id::Id;
@@ -25,8 +25,8 @@ pub struct Seat {
     pub joined_change: i64,
     /// Whether it has been told of the conversation.
     pub is_told: bool,
-    /// Receipts that wait until it is level: none comes before the message that it speaks of.
-    pub receipts: BTreeMap<Id, (i64, i64)>,
+    /// Whose receipts wait until it is level: none comes before the message that it speaks of.
+    receipts: BTreeSet<Id>,
 }
 
 /// How far a stream is.
@@ -45,7 +45,7 @@ pub enum Place {
 impl Seat {
     pub fn new(stream: Arc<Stream>, base: Option<i64>) -> Seat {
         let place = Place::Collecting { base, items: Vec::new() };
-        Seat { stream, place, hidden_seq: 0, joined_change: 0, is_told: false, receipts: BTreeMap::new() }
+        Seat { stream, place, hidden_seq: 0, joined_change: 0, is_told: false, receipts: BTreeSet::new() }
     }
 
     /// Takes changes whose turn it is. False when the stream has no place here any more.
@@ -114,43 +114,42 @@ impl Seat {
         self.is_told && matches!(self.place, Place::Level { .. })
     }
 
-    /// Tells how far somebody is, or keeps it until the stream is level.
-    pub fn receipt(&mut self, account: Id, mark: (i64, i64), frames: &Frames) {
+    /// Tells how far somebody is, or keeps in mind to tell it when the stream is level.
+    pub fn receipt(&mut self, account: Id, frames: &Frames) {
         if self.hears_receipts() {
             self.receipts.remove(&account);
             self.stream.put(frames.of(self.stream.kind));
         } else {
-            self.receipts.insert(account, mark);
-        }
-    }
-
-    /// Notes that it was told of the conversation, and drops what that has said of receipts. Marks only rise, so the last one counts.
-    pub fn knows(&mut self, marks: &[Far]) {
-        self.is_told = true;
-        for (account, (delivered, read)) in marks {
-            if let Some(kept) = self.receipts.get_mut(account) {
-                *kept = (kept.0.max(*delivered), kept.1.max(*read));
-                if *kept == (*delivered, *read) {
-                    self.receipts.remove(account);
-                }
-            }
+            self.receipts.insert(account);
         }
     }
 
     /// The same of several at once.
-    pub fn receipts_of(&mut self, marks: &HashMap<Id, (i64, i64)>, frames: &Frames) {
+    pub fn receipts(&mut self, accounts: &HashSet<Id>, frames: &Frames) {
         if self.hears_receipts() {
-            self.receipts.retain(|account, _| !marks.contains_key(account));
+            self.receipts.retain(|account| !accounts.contains(account));
             self.stream.put(frames.of(self.stream.kind));
         } else {
-            self.receipts.extend(marks);
+            self.receipts.extend(accounts);
         }
     }
 
-    /// Tells the receipts that were kept.
-    pub fn tell_receipts(&mut self, conversation: Id) {
-        for (account, mark) in std::mem::take(&mut self.receipts) {
-            self.stream.tell(Event::Receipt(receipt(conversation, account, mark)));
+    /// Notes that it was told of the conversation, and drops receipts of whom that has said as much as is known.
+    pub fn knows(&mut self, told: &[Far], marks: &HashMap<Id, (i64, i64)>) {
+        self.is_told = true;
+        for (account, told) in told {
+            if marks.get(account).is_none_or(|mark| mark.0 <= told.0 && mark.1 <= told.1) {
+                self.receipts.remove(account);
+            }
+        }
+    }
+
+    /// Tells the receipts that were kept in mind, as far as it is known by now.
+    pub fn tell_receipts(&mut self, conversation: Id, marks: &HashMap<Id, (i64, i64)>) {
+        for account in std::mem::take(&mut self.receipts) {
+            if let Some(mark) = marks.get(&account) {
+                self.stream.tell(Event::Receipt(receipt(conversation, account, *mark)));
+            }
         }
     }
 }
